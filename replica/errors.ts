@@ -1,0 +1,74 @@
+/**
+ * What went wrong, coarsely. Callers branch on the kind; people read the message; `code` is finer and stable.
+ *
+ * - `corrupt`: bytes that are there are not what they must be.
+ * - `missing`: an object, a replica or a file that must be there is not.
+ * - `point`: the replica is sound, but the asked moment or position cannot be restored from it.
+ * - `conflict`: a conditional write lost against another writer.
+ * - `exists`: a target is already there and nothing may be overwritten.
+ * - `denied`: credentials or permissions do not allow the request.
+ * - `unreachable`: the network or the store failed; the same request may succeed later.
+ * - `unsupported`: a version, feature or setting this release does not know.
+ * - `refused`: a safety rule forbids the operation.
+ * - `local`: the local machine failed (disk full, read-only media, a database that cannot be opened).
+ */
+export type ErrorKind =
+  | 'corrupt'
+  | 'missing'
+  | 'point'
+  | 'conflict'
+  | 'exists'
+  | 'denied'
+  | 'unreachable'
+  | 'unsupported'
+  | 'refused'
+  | 'local';
+
+/** Facts about a failure, for programs: which object, where in it, what was expected and what was found. */
+export interface ErrorFacts {
+  readonly key?: string;
+  readonly position?: string;
+  readonly expected?: string | number;
+  readonly actual?: string | number;
+  /** Nearest restorable points around an unreachable one. */
+  readonly before?: string;
+  readonly after?: string;
+  readonly path?: string;
+  /** HTTP status, where a store answered with one. */
+  readonly status?: number;
+}
+
+/**
+ * Every failure of an operation. Misuse of the API is a `TypeError` or `RangeError` instead.
+ *
+ * `code` is stable across releases, for example `SEGMENT_CRC` or `POINT_BEFORE_FIRST`.
+ */
+export class SeawallError extends Error {
+  override readonly name = 'SeawallError';
+  readonly kind: ErrorKind;
+  readonly code: string;
+  readonly facts: ErrorFacts;
+
+  constructor(kind: ErrorKind, code: string, message: string, facts: ErrorFacts = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+/** Bytes that are present but wrong. Names the object and, where known, the place in it. */
+export function corrupt(code: string, message: string, facts: ErrorFacts = {}, cause?: unknown): SeawallError {
+  const where = facts.key === undefined ? '' : `${facts.key}: `;
+  return new SeawallError('corrupt', code, where + message, facts, cause);
+}
+
+/** Gives a decoder's error the key of the object it was reading; other errors pass unchanged. */
+export function withKey(error: unknown, key: string): unknown {
+  if (!(error instanceof SeawallError) || error.facts.key !== undefined) return error;
+  return new SeawallError(error.kind, error.code, `${key}: ${error.message}`, { ...error.facts, key }, error.cause);
+}
+
+export function isKind(error: unknown, ...kinds: readonly ErrorKind[]): error is SeawallError {
+  return error instanceof SeawallError && kinds.includes(error.kind);
+}

@@ -1,0 +1,121 @@
+/**
+ * The storage contract: what every operation on a replica needs of a bucket, and nothing more.
+ * Three backends implement it (memory, files, S3) and one conformance suite holds them to it.
+ *
+ * Keys are relative to the root the store was opened on, use `/`, and never start or end with one.
+ * Methods throw SeawallError: `missing` (no such object), `conflict` (a condition did not hold), `denied`,
+ * `unreachable` (network or server failure, after the backend's own retries), `unsupported`.
+ */
+export interface Store {
+  /** Where this store lies, for messages: `file:///…`, `s3://bucket/prefix`, `memory:`. Never holds credentials. */
+  readonly url: string;
+  readonly limits: PartLimits;
+
+  /** Size, ETag and time of one object; undefined when it is not there. */
+  head(key: string): Promise<ObjectInfo | undefined>;
+
+  /**
+   * Reads an object, or a range of it, into memory. The body is exactly as long as was asked (a body cut short is
+   * `unreachable`, never a short result). A range past the end is an error (`corrupt`, RANGE_BEYOND_OBJECT).
+   */
+  get(key: string, range?: ByteRange): Promise<StoredObject>;
+
+  /**
+   * Reads an object, or a range of it, in pieces of at most a few hundred KiB, without holding it whole.
+   * Resumes after a broken connection and fails if the object changed meanwhile (by ETag).
+   */
+  stream(key: string, range?: ByteRange): AsyncIterable<Buffer>;
+
+  /** Every object whose key starts with `prefix`, in UTF-8 byte order; with `after`, only keys greater than it. */
+  list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
+
+  /** The distinct next path components below `prefix` (which ends with `/` or is empty), in byte order, without `/`. */
+  folders(prefix: string): AsyncIterable<string>;
+
+  /**
+   * Writes a whole object atomically: a reader sees all of it or nothing, and it is durable once this resolves.
+   * With a condition that does not hold, `conflict` and nothing changes. `ifMatch` on a missing object is `conflict`.
+   */
+  put(key: string, body: Uint8Array, condition?: Condition): Promise<PutResult>;
+
+  /** Starts a write in parts, for objects too large for memory. Nothing is visible before `complete()`. */
+  upload(key: string): Promise<Upload>;
+
+  /** Deletes objects; one outcome for each key, in order. Deleting what is not there succeeds. */
+  delete(keys: readonly string[]): Promise<DeleteOutcome[]>;
+
+  /**
+   * Whether conditional writes are honoured, found by trying them on `probeKey` (which is left in place if it cannot
+   * be deleted). Some S3-compatible servers ignore the conditions silently.
+   */
+  probeConditions(probeKey: string): Promise<boolean>;
+
+  /** Unfinished uploads below a prefix, so that what a killed process left behind can be found and aborted. */
+  unfinished(prefix: string): AsyncIterable<UnfinishedUpload>;
+
+  /** Frees sockets and handles. The store is unusable afterwards. */
+  close(): Promise<void>;
+}
+
+export interface PartLimits {
+  /** Smallest part, bytes, except the last part of an upload. */
+  readonly minPart: number;
+  readonly maxPart: number;
+  readonly maxParts: number;
+  /** Smallest object, bytes, of which a range can be copied into an upload. */
+  readonly minCopySource: number;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Opaque, quoted or not, as the store gives it; changes whenever the bytes do. */
+  readonly etag: string;
+  /** Milliseconds since 1970, by the store's clock. */
+  readonly lastModified: number;
+}
+
+export interface StoredObject {
+  readonly body: Buffer;
+  readonly etag: string;
+  /** Size of the whole object, bytes, also when a range was read. */
+  readonly size: number;
+  readonly lastModified: number;
+}
+
+/** `offset` and `length` in bytes, or the last `suffix` bytes (all of the object when it is shorter). */
+export type ByteRange = { readonly offset: number; readonly length: number } | { readonly suffix: number };
+
+export type Condition = 'absent' | { readonly ifMatch: string };
+
+export interface PutResult {
+  readonly etag: string;
+}
+
+/** A write in parts. Parts are numbered from 1 and may arrive in any order and at the same time. */
+export interface Upload {
+  readonly key: string;
+  /** Bytes of one part; all but the last part are at least `limits.minPart` long. */
+  put(part: number, body: Uint8Array): Promise<void>;
+  /** Fills a part with bytes of an existing object, on the server. Fails with `conflict` unless its ETag is `etag`. */
+  copy(part: number, source: string, range: { readonly offset: number; readonly length: number }, etag: string): Promise<void>;
+  /** Makes the object visible. With 'absent' and an object already there: `conflict`, and the upload is aborted. */
+  complete(condition?: 'absent'): Promise<PutResult>;
+  /** Drops all parts. Safe to call at any time, more than once, also after `complete()`. */
+  abort(): Promise<void>;
+}
+
+export interface DeleteOutcome {
+  readonly key: string;
+  /** Why this key was not deleted; absent when it is gone. */
+  readonly error?: Error;
+}
+
+export interface UnfinishedUpload {
+  readonly key: string;
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly started: number;
+  abort(): Promise<void>;
+}
