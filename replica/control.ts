@@ -1,0 +1,106 @@
+/**
+ * The claim and the head: the two small objects a shipper keeps beside its generations.
+ *
+ * - The **claim** names the generation that is written now, and its epoch. Restores of the latest state follow it.
+ *   It is replaced conditionally, so of two shippers only one holds it.
+ * - The **head** tells from the bucket alone how far the replica reaches and when that was last known to be all, so
+ *   an idle database can be told from a dead shipper.
+ */
+import { corrupt, isKind } from './errors.ts';
+import { CLAIM_KEY, HEAD_KEY } from './layout.ts';
+import { formatChecksum } from './format/page-hashes.ts';
+import { formatPosition, isGeneration, parsePosition, type Position } from './position.ts';
+import { fields, MAX_SEALED, seal, unseal } from './sealed-json.ts';
+import type { Condition, PutResult, Store } from './store/store.ts';
+
+export interface Claim {
+  readonly generation: string;
+  /** Counts takeovers: one more with each shipper that takes the database over. */
+  readonly epoch: number;
+  /** Random, chosen by the shipper that holds it. */
+  readonly owner: string;
+  /** Host name and process, for people. */
+  readonly holder: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+export interface Head {
+  readonly position: Position;
+  /** Database checksum and pages there. */
+  readonly checksum: bigint;
+  readonly pages: number;
+  /** Time of the last commit, milliseconds since 1970. */
+  readonly committed: number;
+  /** When the shipper last knew that nothing newer existed, milliseconds since 1970. */
+  readonly seen: number;
+}
+
+export async function readClaim(store: Store): Promise<{ readonly claim: Claim; readonly etag: string } | undefined> {
+  const found = await readSmall(store, CLAIM_KEY);
+  if (found === undefined) return undefined;
+  const body = fields(unseal('claim', 1, found.body, CLAIM_KEY), CLAIM_KEY, {
+    generation: 'string',
+    epoch: 'number',
+    owner: 'string',
+    holder: 'string',
+    since: 'number',
+  });
+  const claim = body as unknown as Claim;
+  if (!isGeneration(claim.generation)) throw corrupt('CLAIM', 'the claim names no generation', { key: CLAIM_KEY });
+  return { claim, etag: found.etag };
+}
+
+export function writeClaim(store: Store, claim: Claim, condition: Condition): Promise<PutResult> {
+  return store.put(CLAIM_KEY, seal('claim', 1, { ...claim }), condition);
+}
+
+export async function readHead(store: Store): Promise<Head | undefined> {
+  const found = await readSmall(store, HEAD_KEY);
+  if (found === undefined) return undefined;
+  const body = fields(unseal('head', 1, found.body, HEAD_KEY), HEAD_KEY, {
+    position: 'string',
+    checksum: 'string',
+    pages: 'number',
+    committed: 'number',
+    seen: 'number',
+  });
+  const position = parsePosition(body.position as string);
+  if (position === undefined || !/^[0-9a-f]{16}$/.test(body.checksum as string)) {
+    throw corrupt('HEAD', 'the head names no position', { key: HEAD_KEY });
+  }
+  return {
+    position,
+    checksum: BigInt(`0x${body.checksum as string}`),
+    pages: body.pages as number,
+    committed: body.committed as number,
+    seen: body.seen as number,
+  };
+}
+
+export function writeHead(store: Store, head: Head): Promise<PutResult> {
+  return store.put(
+    HEAD_KEY,
+    seal('head', 1, {
+      position: formatPosition(head.position),
+      checksum: formatChecksum(head.checksum),
+      pages: head.pages,
+      committed: head.committed,
+      seen: head.seen,
+    }),
+  );
+}
+
+async function readSmall(
+  store: Store,
+  key: string,
+): Promise<{ readonly body: Buffer; readonly etag: string } | undefined> {
+  try {
+    const found = await store.get(key, { suffix: MAX_SEALED });
+    if (found.size > MAX_SEALED) throw corrupt('SEALED_SIZE', `${found.size} bytes are no control object`, { key });
+    return found;
+  } catch (error) {
+    if (isKind(error, 'missing') && error.code !== 'STORE_NO_BUCKET') return undefined;
+    throw error;
+  }
+}

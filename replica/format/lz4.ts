@@ -1,0 +1,194 @@
+/**
+ * LZ4 frames (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md), framed here by hand around a block codec,
+ * because a block must be addressable: it is fetched, checked, decoded and copied alone.
+ *
+ * Written: one frame an object, independent blocks of at most 1 MiB, no block checksums (Litestream's reader
+ * miscomputes them), a content checksum on segments. Read: any frame with independent blocks.
+ */
+import { compress, decompress } from 'lz4-wasm-nodejs';
+import { corrupt, SeawallError } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import { xxh32, xxh32Stream } from './page-hashes.ts';
+import { isSkippableMagic } from './skippable-frame.ts';
+
+/** Raw bytes of a block we write, at most. */
+export const BLOCK_SIZE = 1 << 20;
+
+const MAGIC = 0x184d2204;
+const FLAG_VERSION = 0x40;
+const FLAG_INDEPENDENT = 0x20;
+const FLAG_BLOCK_CHECKSUM = 0x10;
+const FLAG_CONTENT_SIZE = 0x08;
+const FLAG_CONTENT_CHECKSUM = 0x04;
+const FLAG_DICTIONARY = 0x01;
+const BLOCK_SIZE_1_MIB = 0x60;
+const STORED_RAW = 0x8000_0000;
+/** No LZ4 block expands to more than this many times its size. */
+const MAX_RATIO = 256;
+const END_MARK = Buffer.alloc(4);
+
+/** The bytes that open a frame. */
+export function lz4Prologue(contentChecksum: boolean): Buffer {
+  const descriptor = Buffer.from([
+    FLAG_VERSION | FLAG_INDEPENDENT | (contentChecksum ? FLAG_CONTENT_CHECKSUM : 0),
+    BLOCK_SIZE_1_MIB,
+  ]);
+  const bytes = Buffer.alloc(7);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.set(descriptor, 4);
+  bytes[6] = headerChecksum(descriptor);
+  return bytes;
+}
+
+/** The bytes that close a frame; with XXH32 of all raw bytes where the prologue promised one. */
+export function lz4Epilogue(contentChecksum?: number): Buffer {
+  if (contentChecksum === undefined) return END_MARK;
+  const bytes = Buffer.alloc(8);
+  bytes.writeUInt32LE(contentChecksum, 4);
+  return bytes;
+}
+
+/** One block as stored: its size word and its data, raw where compression does not pay. */
+export function lz4EncodeBlock(raw: Uint8Array): Buffer {
+  const packed = compress(raw); // a 4-byte raw length, then the block
+  const stored = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  if (stored.length - 4 < raw.length) {
+    stored.writeUInt32LE(stored.length - 4, 0);
+    return stored;
+  }
+  const bytes = Buffer.allocUnsafe(4 + raw.length);
+  bytes.writeUInt32LE((STORED_RAW | raw.length) >>> 0, 0);
+  bytes.set(raw, 4);
+  return bytes;
+}
+
+/** Decodes one stored block that must yield exactly `rawLength` bytes. */
+export function lz4DecodeBlock(stored: Buffer, rawLength: number): Buffer {
+  const word = stored.readUInt32LE(0);
+  const size = (word & ~STORED_RAW) >>> 0;
+  if (size !== stored.length - 4) {
+    throw corrupt('BLOCK_SIZE', `block of ${stored.length - 4} bytes says it has ${size}`, { actual: size });
+  }
+  const raw = decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength);
+  if (raw.length !== rawLength) {
+    throw corrupt('BLOCK_LENGTH', `block decodes to ${raw.length} bytes, not ${rawLength}`, {
+      expected: rawLength,
+      actual: raw.length,
+    });
+  }
+  return raw;
+}
+
+/**
+ * Decodes the one LZ4 frame that `source` stands at (skippable frames before it are passed over), block by block.
+ * Verifies header, block and content checksums where the frame has them. Throws `corrupt` (LZ4_…) or `unsupported`.
+ */
+export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer> {
+  let magic = (await source.take(4)).readUInt32LE(0);
+  while (isSkippableMagic(magic)) {
+    let rest = (await source.take(4)).readUInt32LE(0);
+    while (rest > 0) rest -= (await source.take(Math.min(rest, BLOCK_SIZE))).length;
+    magic = (await source.take(4)).readUInt32LE(0);
+  }
+  if (magic !== MAGIC) throw corrupt('LZ4_MAGIC', `not an LZ4 frame: magic 0x${magic.toString(16)}`);
+
+  const first = await source.take(2);
+  const flags = first[0]!;
+  const blockMaximum = blockMaximumOf(first[1]!);
+  if ((flags & 0xc0) !== FLAG_VERSION || (flags & 0x02) !== 0) {
+    throw corrupt('LZ4_FLAGS', `unknown LZ4 frame flags 0x${flags.toString(16)}`);
+  }
+  if ((flags & FLAG_INDEPENDENT) === 0 || (flags & FLAG_DICTIONARY) !== 0) {
+    throw new SeawallError('unsupported', 'LZ4_LINKED', 'LZ4 frames with linked blocks or dictionaries are not read');
+  }
+  const size = (flags & FLAG_CONTENT_SIZE) === 0 ? Buffer.alloc(0) : await source.take(8);
+  const descriptor = Buffer.concat([first, size]);
+  if ((await source.take(1))[0] !== headerChecksum(descriptor)) {
+    throw corrupt('LZ4_HEADER_CHECKSUM', 'the LZ4 frame header does not match its checksum');
+  }
+
+  const digest = (flags & FLAG_CONTENT_CHECKSUM) === 0 ? undefined : xxh32Stream(0);
+  let total = 0;
+  for (;;) {
+    const word = (await source.take(4)).readUInt32LE(0);
+    if (word === 0) break;
+    const length = (word & ~STORED_RAW) >>> 0;
+    if (length > blockMaximum) throw corrupt('LZ4_BLOCK_SIZE', `a block of ${length} bytes, above ${blockMaximum}`);
+    const data = await source.take(length);
+    if ((flags & FLAG_BLOCK_CHECKSUM) !== 0 && (await source.take(4)).readUInt32LE(0) !== xxh32(data, 0)) {
+      throw corrupt('LZ4_BLOCK_CHECKSUM', 'a block does not match its checksum');
+    }
+    const raw = decodeBlockData(data, word >= STORED_RAW, blockMaximum);
+    digest?.update(raw);
+    total += raw.length;
+    yield raw;
+  }
+  if (digest !== undefined && (await source.take(4)).readUInt32LE(0) !== digest.digest()) {
+    throw corrupt('LZ4_CONTENT_CHECKSUM', 'the content does not match its checksum');
+  }
+  if (size.length > 0 && size.readBigUInt64LE(0) !== BigInt(total)) {
+    throw corrupt('LZ4_CONTENT_SIZE', `decodes to ${total} bytes, not ${size.readBigUInt64LE(0)}`, { actual: total });
+  }
+}
+
+function decodeBlockData(data: Buffer, storedRaw: boolean, mostRaw: number): Buffer {
+  if (storedRaw) return data;
+  // The codec takes the exact raw length in front. All blocks but a frame's last are full, so try that first.
+  const packed = Buffer.allocUnsafe(4 + data.length);
+  packed.set(data, 4);
+  const rawLength = data.length * MAX_RATIO < mostRaw ? rawLengthOf(data) : mostRaw;
+  try {
+    return decodeExactly(packed, rawLength);
+  } catch (error) {
+    const exact = rawLengthOf(data);
+    if (exact === rawLength || exact > mostRaw) {
+      throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(error)}`, {}, error);
+    }
+    try {
+      return decodeExactly(packed, exact);
+    } catch (again) {
+      throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(again)}`, {}, again);
+    }
+  }
+}
+
+function decodeExactly(packed: Buffer, rawLength: number): Buffer {
+  packed.writeUInt32LE(rawLength, 0);
+  const raw = decompress(packed);
+  return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+}
+
+/** Raw bytes a block decodes to, from its sequence lengths alone; nothing is checked or copied. */
+function rawLengthOf(data: Buffer): number {
+  let at = 0;
+  let raw = 0;
+  const extended = (length: number): number => {
+    if (length !== 15) return length;
+    for (;;) {
+      const more = data[at++] ?? 0;
+      length += more;
+      if (more !== 255) return length;
+    }
+  };
+  while (at < data.length) {
+    const token = data[at++]!;
+    const literals = extended(token >> 4);
+    at += literals;
+    raw += literals;
+    if (at >= data.length) break;
+    at += 2;
+    raw += extended(token & 15) + 4;
+  }
+  return raw;
+}
+
+function blockMaximumOf(descriptor: number): number {
+  const id = (descriptor >> 4) & 7;
+  if (id < 4 || (descriptor & 0x8f) !== 0)
+    throw corrupt('LZ4_FLAGS', `unknown LZ4 block size 0x${descriptor.toString(16)}`);
+  return 1 << (8 + 2 * id);
+}
+
+function headerChecksum(descriptor: Buffer): number {
+  return (xxh32(descriptor, 0) >>> 8) & 0xff;
+}

@@ -1,0 +1,233 @@
+/**
+ * A WAL segment: a stretch of one WAL index, as one object.
+ *
+ * Layout: a skippable frame with our header, then the raw WAL bytes in the codec's blocks of at most 1 MiB (with LZ4,
+ * one frame with a content checksum). The header carries a CRC-32 of itself and of everything behind it, so no byte
+ * of the object can change unseen. docs/FORMAT.md gives every byte.
+ */
+import { crc32 } from 'node:zlib';
+import { corrupt, SeawallError } from '../errors.ts';
+import { isPageSize } from '../wal/format.ts';
+import { codec as codecNamed, type Codec } from './codec.ts';
+import { BLOCK_SIZE } from './lz4.ts';
+import { xxh32 } from './page-hashes.ts';
+import { parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';
+
+const SIGNATURE = Buffer.from('SEAWALLW');
+const VERSION = 1;
+const FIXED = 92;
+const MARK = 32;
+/** Commits remembered one by one in a segment's header; when there are more, the oldest marks are joined. */
+export const MAX_MARKS = 4096;
+/** Raw bytes of a segment we write, at most; what a decoder will allocate for. */
+export const MAX_SEGMENT_RAW = 64 << 20;
+export const MAX_SEGMENT_HEADER = SKIPPABLE_OVERHEAD + FIXED + MAX_MARKS * MARK + 4;
+/** Enough of an object's start to hold the header of any but the busiest segment. */
+export const SEGMENT_HEADER_PROBE = 4096;
+
+/** The database at the end of a commit. */
+export interface DatabaseState {
+  readonly pages: number;
+  readonly checksum: bigint;
+  /** When the commit was captured, milliseconds since 1970; never less than that of an earlier commit. */
+  readonly time: number;
+}
+
+/** A commit inside a segment, with the state after it. */
+export interface Mark extends DatabaseState {
+  /** The byte of the WAL file after the commit frame. */
+  readonly offset: number;
+  /**
+   * False inside a run that is replayed over later pages: a state there is no state the database ever had, and is
+   * never restored.
+   */
+  readonly restorable: boolean;
+}
+
+export interface SegmentHeader {
+  readonly generation: string;
+  readonly index: number;
+  readonly offset: number;
+  readonly pageSize: number;
+  /** Raw WAL bytes in this segment. */
+  readonly rawLength: number;
+  /** The state before this segment: after the last commit of everything older. */
+  readonly before: DatabaseState;
+  /** Captured commits, oldest first; empty when a transaction runs on into the next segment. */
+  readonly marks: readonly Mark[];
+  /** Whether the last byte is the end of a commit. */
+  readonly endsOnCommit: boolean;
+}
+
+/** The state after a segment. */
+export function stateAfter(header: SegmentHeader): DatabaseState {
+  return header.marks.at(-1) ?? header.before;
+}
+
+/** Encodes a segment whole. `raw` is `header.rawLength` bytes of the WAL from `header.offset`. */
+export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec): Buffer {
+  if (raw.length !== header.rawLength || raw.length === 0 || raw.length > MAX_SEGMENT_RAW) {
+    throw new RangeError(`a segment holds 1 to ${MAX_SEGMENT_RAW} raw bytes, not ${raw.length}`);
+  }
+  const body: Buffer[] = [codec.prologue(true)];
+  for (let at = 0; at < raw.length; at += BLOCK_SIZE) body.push(codec.encodeBlock(raw.subarray(at, at + BLOCK_SIZE)));
+  body.push(codec.epilogue(xxh32(raw, 0)));
+  const bodyLength = body.reduce((sum, part) => sum + part.length, 0);
+  const bodyCrc = body.reduce((crc, part) => crc32(part, crc), 0);
+
+  const payload = Buffer.alloc(FIXED + header.marks.length * MARK + 4);
+  SIGNATURE.copy(payload, 0);
+  payload.writeUInt16LE(VERSION, 8);
+  payload.writeUInt16LE(header.endsOnCommit ? 1 : 0, 10);
+  payload.writeUInt32LE(header.pageSize, 12);
+  payload.write(header.generation, 16, 'hex');
+  payload.writeUInt32LE(header.index, 24);
+  payload.writeBigUInt64LE(BigInt(header.offset), 28);
+  payload.writeUInt32LE(header.rawLength, 36);
+  payload.writeUInt32LE(bodyLength, 40);
+  payload.writeUInt32LE(bodyCrc, 44);
+  payload.writeUInt32LE(header.before.pages, 48);
+  payload.writeBigUInt64LE(BigInt(header.before.time), 52);
+  payload.writeBigUInt64LE(header.before.checksum, 60);
+  payload.writeUInt32LE(header.marks.length, 68);
+  // 72 to 91: reserved, zero
+  header.marks.forEach((mark, i) => {
+    const at = FIXED + i * MARK;
+    payload.writeBigUInt64LE(BigInt(mark.offset), at);
+    payload.writeBigUInt64LE(BigInt(mark.time), at + 8);
+    payload.writeBigUInt64LE(mark.checksum, at + 16);
+    payload.writeUInt32LE(mark.pages, at + 24);
+    payload.writeUInt32LE(mark.restorable ? 1 : 0, at + 28);
+  });
+  payload.writeUInt32LE(crc32(payload.subarray(0, -4)), payload.length - 4);
+  return Buffer.concat([skippableHead(payload.length), payload, ...body]);
+}
+
+export interface ParsedSegmentHeader extends SegmentHeader {
+  /** Where the compressed body begins in the object, and what it must be. */
+  readonly bodyStart: number;
+  readonly bodyLength: number;
+  readonly bodyCrc: number;
+}
+
+/**
+ * Parses the header at the start of an object. Undefined when the object has none of ours (one of Litestream's).
+ * With too few bytes, returns how many are needed.
+ */
+export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { readonly needs: number } | undefined {
+  if (bytes.length < SKIPPABLE_OVERHEAD) throw corrupt('OBJECT_CUT_SHORT', `${bytes.length} bytes are no segment`);
+  if (startsForeign(bytes)) return undefined;
+  const length = parseSkippableHead(bytes, MAX_SEGMENT_HEADER - SKIPPABLE_OVERHEAD);
+  const bodyStart = SKIPPABLE_OVERHEAD + length;
+  if (length < FIXED + 4) throw corrupt('SEGMENT_HEADER', `a segment header of ${length} bytes`);
+  if (bytes.length < bodyStart) return { needs: bodyStart };
+  const payload = bytes.subarray(SKIPPABLE_OVERHEAD, bodyStart);
+  checkEnvelope(payload, SIGNATURE, VERSION, 'SEGMENT');
+
+  const flags = payload.readUInt16LE(10);
+  const pageSize = payload.readUInt32LE(12);
+  const marksCount = payload.readUInt32LE(68);
+  const rawLength = payload.readUInt32LE(36);
+  const offset = safeNumber(payload.readBigUInt64LE(28), 'SEGMENT_HEADER');
+  if (flags > 1 || !isPageSize(pageSize) || rawLength === 0 || rawLength > MAX_SEGMENT_RAW) {
+    throw corrupt('SEGMENT_HEADER', 'impossible values in the segment header');
+  }
+  if (length !== FIXED + marksCount * MARK + 4) {
+    throw corrupt('SEGMENT_HEADER', `a header of ${length} bytes cannot hold ${marksCount} marks`);
+  }
+  const marks: Mark[] = [];
+  for (let at = FIXED; at < FIXED + marksCount * MARK; at += MARK) {
+    marks.push({
+      offset: safeNumber(payload.readBigUInt64LE(at), 'SEGMENT_HEADER'),
+      time: safeNumber(payload.readBigUInt64LE(at + 8), 'SEGMENT_HEADER'),
+      checksum: payload.readBigUInt64LE(at + 16),
+      pages: payload.readUInt32LE(at + 24),
+      restorable: payload.readUInt32LE(at + 28) === 1,
+    });
+  }
+  checkMarks(marks, offset, rawLength, flags === 1);
+  return {
+    generation: payload.toString('hex', 16, 24),
+    index: payload.readUInt32LE(24),
+    offset,
+    pageSize,
+    rawLength,
+    before: {
+      pages: payload.readUInt32LE(48),
+      time: safeNumber(payload.readBigUInt64LE(52), 'SEGMENT_HEADER'),
+      checksum: payload.readBigUInt64LE(60),
+    },
+    marks,
+    endsOnCommit: flags === 1,
+    bodyStart,
+    bodyLength: payload.readUInt32LE(40),
+    bodyCrc: payload.readUInt32LE(44),
+  };
+}
+
+/** Decodes one of our segments whole: CRC first, then every block and the content checksum. */
+export function decodeSegment(object: Buffer, header: ParsedSegmentHeader, codecName: Codec['name']): Buffer {
+  const codec = codecNamed(codecName);
+  const body = object.subarray(header.bodyStart);
+  if (body.length !== header.bodyLength || crc32(body) !== header.bodyCrc) {
+    throw corrupt('SEGMENT_CRC', 'the segment does not match the CRC in its header');
+  }
+  const prologue = codec.prologue(true);
+  if (!body.subarray(0, prologue.length).equals(prologue)) throw corrupt('SEGMENT_FRAME', 'unexpected frame header');
+  const raw = Buffer.allocUnsafe(header.rawLength);
+  let at = prologue.length;
+  for (let done = 0; done < header.rawLength; done += BLOCK_SIZE) {
+    const rawLength = Math.min(BLOCK_SIZE, header.rawLength - done);
+    const end = at + codec.blockLength(body, at);
+    codec.decodeBlock(body.subarray(at, end), rawLength).copy(raw, done);
+    at = end;
+  }
+  if (!body.subarray(at).equals(codec.epilogue(xxh32(raw, 0)))) {
+    throw corrupt('SEGMENT_CONTENT_CHECKSUM', 'the content does not match its checksum');
+  }
+  return raw;
+}
+
+/** True for an object that starts as something other than one of our frames (Litestream's own objects). */
+export function startsForeign(bytes: Buffer): boolean {
+  return bytes.readUInt32LE(0) === 0x184d2204;
+}
+
+/** Signature, version and CRC of one of our payloads. */
+export function checkEnvelope(payload: Buffer, signature: Buffer, version: number, name: string): void {
+  if (!payload.subarray(0, 8).equals(signature)) {
+    throw corrupt(`${name}_SIGNATURE`, `not a ${name.toLowerCase()} of Seawall's`);
+  }
+  if (crc32(payload.subarray(0, -4)) !== payload.readUInt32LE(payload.length - 4)) {
+    throw corrupt(`${name}_HEADER_CRC`, 'the header does not match its CRC');
+  }
+  const found = payload.readUInt16LE(8);
+  if (found !== version) {
+    throw new SeawallError(
+      'unsupported',
+      `${name}_VERSION`,
+      `written in format version ${found}; this release reads version ${version}. Use a newer release.`,
+      { actual: found, expected: version },
+    );
+  }
+}
+
+export function safeNumber(value: bigint, code: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(code, `impossible value ${value}`);
+  return Number(value);
+}
+
+function checkMarks(marks: readonly Mark[], offset: number, rawLength: number, endsOnCommit: boolean): void {
+  let last = offset;
+  let time = 0;
+  for (const mark of marks) {
+    if (mark.offset <= last || mark.offset > offset + rawLength || mark.time < time) {
+      throw corrupt('SEGMENT_HEADER', 'marks out of order in the segment header');
+    }
+    last = mark.offset;
+    time = mark.time;
+  }
+  if (endsOnCommit !== (marks.length > 0 && last === offset + rawLength)) {
+    throw corrupt('SEGMENT_HEADER', 'marks and length disagree in the segment header');
+  }
+}

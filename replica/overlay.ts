@@ -1,0 +1,121 @@
+/** The newest version of each page that a stretch of WAL holds, within a memory budget. */
+
+const SLAB = 1 << 20;
+
+export class Overlay {
+  readonly pageSize: number;
+  /** The range of pages whose content is kept. */
+  readonly first: number;
+  readonly last: number;
+  readonly #most: number;
+  readonly #slots = new Map<number, number>();
+  readonly #free: number[] = [];
+  #slabs: Buffer[] = [];
+  #used = 0;
+  #dirty = new Uint8Array(1024);
+  #pages = 0;
+  #complete = true;
+
+  constructor(pageSize: number, memory: number, range = { first: 1, last: Number.MAX_SAFE_INTEGER }) {
+    this.pageSize = pageSize;
+    this.#most = Math.max(Math.floor(memory / pageSize), 1);
+    this.first = range.first;
+    this.last = range.last;
+  }
+
+  /** False when the budget did not hold all content: then only which pages there are is known. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** How many different pages the WAL holds. */
+  get pages(): number {
+    return this.#pages;
+  }
+
+  put(page: number, content: Buffer): void {
+    if (page < this.first || page > this.last) return;
+    this.#mark(page, true);
+    if (!this.#complete) return;
+    let slot = this.#slots.get(page);
+    if (slot === undefined) {
+      slot = this.#free.pop() ?? this.#used++;
+      if (slot >= this.#most) {
+        this.#complete = false;
+        this.#slots.clear();
+        this.#slabs = [];
+        return;
+      }
+      this.#slots.set(page, slot);
+    }
+    content.copy(this.#slab(slot), this.#at(slot));
+  }
+
+  /** Drops pages past the end of a database of `pages` pages. */
+  truncate(pages: number): void {
+    for (let byte = pages >> 3; byte < this.#dirty.length; byte++) {
+      if (this.#dirty[byte] === 0) continue;
+      for (let page = Math.max(byte * 8, pages + 1); page < byte * 8 + 8; page++) {
+        if (!this.has(page)) continue;
+        this.#mark(page, false);
+        const slot = this.#slots.get(page);
+        if (slot === undefined) continue;
+        this.#slots.delete(page);
+        this.#free.push(slot);
+      }
+    }
+  }
+
+  has(page: number): boolean {
+    return (this.#dirty[page >> 3]! & (1 << (page & 7))) !== 0;
+  }
+
+  /** Lays the pages over `raw`, which begins with page `first`. */
+  applyTo(raw: Buffer, first: number): void {
+    const count = raw.length / this.pageSize;
+    for (let i = 0; i < count; i++) {
+      const slot = this.#slots.get(first + i);
+      if (slot !== undefined)
+        this.#slab(slot).copy(raw, i * this.pageSize, this.#at(slot), this.#at(slot) + this.pageSize);
+    }
+  }
+
+  /** The last page of the longest run of whole blocks from `first` on that holds at most `most` pages. */
+  rangeWithin(first: number, perBlock: number, most: number): number {
+    let held = 0;
+    let last = first - 1;
+    for (;;) {
+      let inBlock = 0;
+      for (let page = last + 1; page <= last + perBlock; page++)
+        if (page >> 3 < this.#dirty.length && this.has(page)) inBlock++;
+      if (last >= first && held + inBlock > most) return last;
+      held += inBlock;
+      last += perBlock;
+      if (last >> 3 >= this.#dirty.length) return Number.MAX_SAFE_INTEGER;
+    }
+  }
+
+  #mark(page: number, on: boolean): void {
+    const byte = page >> 3;
+    const bit = 1 << (page & 7);
+    if (byte >= this.#dirty.length) {
+      if (!on) return;
+      const grown = new Uint8Array(Math.max(byte + 1, this.#dirty.length * 2));
+      grown.set(this.#dirty);
+      this.#dirty = grown;
+    }
+    const was = (this.#dirty[byte]! & bit) !== 0;
+    if (was === on) return;
+    this.#dirty[byte]! ^= bit;
+    this.#pages += on ? 1 : -1;
+  }
+
+  #slab(slot: number): Buffer {
+    const index = Math.floor((slot * this.pageSize) / SLAB);
+    return (this.#slabs[index] ??= Buffer.allocUnsafe(SLAB));
+  }
+
+  #at(slot: number): number {
+    return (slot * this.pageSize) % SLAB;
+  }
+}

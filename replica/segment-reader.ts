@@ -1,0 +1,139 @@
+/** Reads WAL indexes out of a bucket, segment after segment, every frame checked. */
+import { corrupt, withKey } from './errors.ts';
+import { ByteSource, once } from './format/byte-source.ts';
+import { lz4DecodeFrame } from './format/lz4.ts';
+import {
+  decodeSegment,
+  MAX_SEGMENT_HEADER,
+  MAX_SEGMENT_RAW,
+  parseSegmentHeader,
+  SEGMENT_HEADER_PROBE,
+  type ParsedSegmentHeader,
+} from './format/segment.ts';
+import { segmentKey, type CodecName } from './layout.ts';
+import { mapOrdered } from './ordered.ts';
+import { formatPosition } from './position.ts';
+import type { Store } from './store/store.ts';
+import { WalCursor, type Frame } from './wal/cursor.ts';
+
+/** One segment object, as a listing shows it. */
+export interface SegmentRef {
+  readonly index: number;
+  readonly offset: number;
+  readonly codec: CodecName;
+  /** Bytes stored. */
+  readonly size: number;
+  /** By the store's clock, milliseconds since 1970. */
+  readonly lastModified: number;
+}
+
+export interface SegmentFrames {
+  readonly segment: SegmentRef;
+  /** Absent when another program (Litestream) wrote the object. */
+  readonly header: ParsedSegmentHeader | undefined;
+  readonly frames: readonly Frame[];
+  /** False while more of the same segment follows (large objects of other programs come in pieces). */
+  readonly complete: boolean;
+}
+
+/** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
+const WHOLE = MAX_SEGMENT_RAW + MAX_SEGMENT_HEADER + (1 << 20);
+const AHEAD = 4;
+
+/** The header of one segment, by a small ranged read; undefined for objects without one of ours. */
+export async function readSegmentHeader(
+  store: Store,
+  generation: string,
+  segment: SegmentRef,
+): Promise<ParsedSegmentHeader | undefined> {
+  const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
+  try {
+    let length = Math.min(SEGMENT_HEADER_PROBE, segment.size);
+    for (;;) {
+      const parsed = parseSegmentHeader((await store.get(key, { offset: 0, length })).body);
+      if (parsed === undefined) return undefined;
+      if ('needs' in parsed) {
+        if (parsed.needs > segment.size) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
+        length = parsed.needs;
+        continue;
+      }
+      checkIdentity(parsed, generation, segment);
+      return parsed;
+    }
+  } catch (error) {
+    throw withKey(error, key);
+  }
+}
+
+/**
+ * Reads the frames of one index, in order. `segments` are all its segments, sorted by offset. Throws `corrupt` when a
+ * segment is damaged, `missing`-coded `corrupt` (WAL_GAP) when one is not there.
+ */
+export async function* readIndex(
+  store: Store,
+  generation: string,
+  index: number,
+  segments: readonly SegmentRef[],
+): AsyncGenerator<SegmentFrames> {
+  const cursor = new WalCursor(generation, index);
+  const fetched = mapOrdered(segments, AHEAD, async (segment) => {
+    const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
+    return { segment, key, body: segment.size <= WHOLE ? (await store.get(key)).body : undefined };
+  });
+  let expected = 0;
+  for await (const { segment, key, body } of fetched) {
+    if (segment.offset !== expected) throw gap(generation, index, expected, key);
+    try {
+      const header = body === undefined ? undefined : wholeHeader(body, generation, segment);
+      if (header !== undefined && body !== undefined) {
+        const frames = cursor.feed(decodeSegment(body, header, segment.codec));
+        checkMarks(header, frames);
+        expected = segment.offset + header.rawLength;
+        yield { segment, header, frames, complete: true };
+      } else {
+        const source = new ByteSource(body === undefined ? store.stream(key) : once(body));
+        let length = 0;
+        for await (const raw of lz4DecodeFrame(source)) {
+          length += raw.length;
+          yield { segment, header: undefined, frames: cursor.feed(raw), complete: false };
+        }
+        expected = segment.offset + length;
+        yield { segment, header: undefined, frames: [], complete: true };
+      }
+      if (cursor.header !== undefined && cursor.offset !== expected) {
+        throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
+      }
+    } catch (error) {
+      throw withKey(error, key);
+    }
+  }
+}
+
+function wholeHeader(body: Buffer, generation: string, segment: SegmentRef): ParsedSegmentHeader | undefined {
+  const parsed = parseSegmentHeader(body);
+  if (parsed === undefined) return undefined;
+  if ('needs' in parsed) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
+  checkIdentity(parsed, generation, segment);
+  return parsed;
+}
+
+/** An object under another's name would decode well and be wrong. */
+function checkIdentity(header: ParsedSegmentHeader, generation: string, segment: SegmentRef): void {
+  if (header.generation !== generation || header.index !== segment.index || header.offset !== segment.offset) {
+    throw corrupt('SEGMENT_IDENTITY', `holds the segment ${formatPosition(header)}, not the one its key names`);
+  }
+}
+
+function checkMarks(header: ParsedSegmentHeader, frames: readonly Frame[]): void {
+  const commits = new Map(frames.filter((frame) => frame.commitPages !== 0).map((f) => [f.end, f.commitPages]));
+  for (const mark of header.marks) {
+    if (commits.get(mark.offset) !== mark.pages) {
+      throw corrupt('SEGMENT_MARKS', `the header names a commit at byte ${mark.offset} that the frames do not have`);
+    }
+  }
+}
+
+function gap(generation: string, index: number, expected: number, key: string): Error {
+  const position = formatPosition({ generation, index, offset: expected });
+  return corrupt('WAL_GAP', `the segment at ${position} is missing before it`, { key, position });
+}

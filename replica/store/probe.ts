@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import { isKind } from '../errors.ts';
+import type { Condition, Store } from './store.ts';
+
+/** No store gives this ETag to the bytes written here. */
+const WRONG_ETAG = '"00000000000000000000000000000000"';
+
+/**
+ * Tries conditional writes: both that a condition which does not hold is refused, and that one which holds is not.
+ * Each body is new, so that a store which treats a repeated write as done cannot pass for one that checks.
+ */
+export async function probeByWriting(store: Pick<Store, 'put' | 'head' | 'delete'>, probeKey: string): Promise<boolean> {
+  const write = async (condition: Condition): Promise<'written' | 'conflict' | 'unsupported'> => {
+    try {
+      await store.put(probeKey, randomBytes(24), condition);
+      return 'written';
+    } catch (error) {
+      if (isKind(error, 'conflict')) return 'conflict';
+      if (isKind(error, 'unsupported')) return 'unsupported';
+      throw error;
+    }
+  };
+  // The first may lose to what an earlier probe left; the second finds an object in any case.
+  if ((await write('absent')) === 'unsupported') return false;
+  let honoured = (await write('absent')) === 'conflict' && (await write({ ifMatch: WRONG_ETAG })) === 'conflict';
+  if (honoured) {
+    const current = await store.head(probeKey);
+    honoured = current !== undefined && (await write({ ifMatch: current.etag })) === 'written';
+  }
+  await store.delete([probeKey]);
+  return honoured;
+}

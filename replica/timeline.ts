@@ -1,0 +1,114 @@
+/** What lies in a replica: its generations, snapshots and segments, from one listing. */
+import { readClaim, readHead, type Claim, type Head } from './control.ts';
+import { SeawallError } from './errors.ts';
+import { GENERATIONS, parseKey, snapshotKey } from './layout.ts';
+import { comparePlaces } from './position.ts';
+import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
+import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
+import type { Store } from './store/store.ts';
+
+export interface Generation {
+  readonly id: string;
+  /** By index, ascending. */
+  readonly snapshots: readonly SnapshotRef[];
+  /** By index and offset, ascending. */
+  readonly segments: readonly SegmentRef[];
+}
+
+export interface Timeline {
+  /** Oldest first, as far as can be told; the current one is `current`. */
+  readonly generations: readonly Generation[];
+  /** The generation that restores of the latest state follow: the claimed one, else the newest. */
+  readonly current: Generation | undefined;
+  readonly claim: Claim | undefined;
+  readonly head: Head | undefined;
+  /** Keys under `generations/` that are neither snapshots nor segments. */
+  readonly foreign: readonly string[];
+}
+
+/** Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
+export async function loadTimeline(store: Store): Promise<Timeline> {
+  const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
+  const foreign: string[] = [];
+  for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
+    const name = parseKey(key);
+    if (name === undefined) {
+      foreign.push(key);
+      continue;
+    }
+    let generation = found.get(name.generation);
+    if (generation === undefined) found.set(name.generation, (generation = { snapshots: [], segments: [] }));
+    if (name.kind === 'snapshot') {
+      generation.snapshots.push({ index: name.index, codec: name.codec, size, lastModified });
+    } else {
+      generation.segments.push({ index: name.index, offset: name.offset, codec: name.codec, size, lastModified });
+    }
+  }
+  if (found.size === 0) {
+    throw new SeawallError('missing', 'REPLICA_EMPTY', `there is no replica at ${store.url}. Check bucket and prefix.`);
+  }
+  const generations: Generation[] = [];
+  for (const [id, { snapshots, segments }] of found) {
+    snapshots.sort((a, b) => a.index - b.index);
+    segments.sort(comparePlaces);
+    generations.push({ id, snapshots, segments });
+  }
+  const claim = (await readClaim(store))?.claim;
+  const head = await readHead(store);
+  await sortByStart(store, generations);
+  const current = generations.find(({ id }) => id === claim?.generation) ?? newestRestorable(generations);
+  return { generations, current, claim, head, foreign };
+}
+
+/** A generation whose first snapshot has not arrived yet holds nothing that could be restored. */
+function newestRestorable(generations: readonly Generation[]): Generation | undefined {
+  return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);
+}
+
+async function sortByStart(store: Store, generations: Generation[]): Promise<void> {
+  if (generations.length < 2) return;
+  const starts = new Map<string, number>();
+  for (const generation of generations) starts.set(generation.id, await startOf(store, generation));
+  generations.sort((a, b) => starts.get(a.id)! - starts.get(b.id)! || (a.id < b.id ? -1 : 1));
+}
+
+/** The time of the oldest thing in a generation: what its objects say, else what the store says of them. */
+export async function startOf(store: Store, generation: Generation): Promise<number> {
+  const snapshot = generation.snapshots[0];
+  const segment = generation.segments[0];
+  if (snapshot !== undefined) return snapshotTime(store, generation.id, snapshot);
+  if (segment === undefined) return 0;
+  return (await readSegmentHeader(store, generation.id, segment))?.before.time ?? segment.lastModified;
+}
+
+/** The time of the state a snapshot holds. */
+export async function snapshotTime(store: Store, generation: string, snapshot: SnapshotRef): Promise<number> {
+  return (await readSnapshotFacts(store, generation, snapshot))?.time ?? snapshot.lastModified;
+}
+
+/** The segments of one index. */
+export function segmentsOf(generation: Generation, index: number): readonly SegmentRef[] {
+  const first = lowerBound(generation.segments, index);
+  const end = lowerBound(generation.segments, index + 1);
+  return generation.segments.slice(first, end);
+}
+
+/** The newest snapshot at or before an index. */
+export function snapshotAtOrBefore(generation: Generation, index: number): SnapshotRef | undefined {
+  return generation.snapshots.findLast((snapshot) => snapshot.index <= index);
+}
+
+export function keyOfSnapshot(generation: Generation, snapshot: SnapshotRef): string {
+  return snapshotKey(generation.id, snapshot.index, snapshot.codec);
+}
+
+function lowerBound(segments: readonly SegmentRef[], index: number): number {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (segments[middle]!.index < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
