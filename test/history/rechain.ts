@@ -1,0 +1,33 @@
+/** Rewrites a WAL with checksums in the byte order of choice. SQLite reads both; it writes its machine's own. */
+import type { WalOrder } from '../../replica/wal/checksum.ts';
+import {
+  encodeFrame,
+  encodeWalHeader,
+  FRAME_HEADER_SIZE,
+  frameSize,
+  parseFrameHeader,
+  parseWalHeader,
+  WAL_HEADER_SIZE,
+} from '../../replica/wal/format.ts';
+
+export function rechain(wal: Buffer, order: WalOrder, options: { appendCopyOfFirstFrame?: boolean } = {}): Buffer {
+  const header = { ...parseWalHeader(wal), order };
+  const start = encodeWalHeader(header);
+  const pieces = [start];
+  const size = frameSize(header.pageSize);
+  let sum = parseWalHeader(start).sum;
+  const append = (page: number, commitPages: number, content: Buffer): void => {
+    const next = encodeFrame(header, sum, page, commitPages, content);
+    pieces.push(next.frame);
+    sum = next.sum;
+  };
+  for (let at = WAL_HEADER_SIZE; at + size <= wal.length; at += size) {
+    const { page, commitPages } = parseFrameHeader(wal, at);
+    append(page, commitPages, wal.subarray(at + FRAME_HEADER_SIZE, at + size));
+  }
+  if (options.appendCopyOfFirstFrame === true) {
+    const { page } = parseFrameHeader(wal, WAL_HEADER_SIZE);
+    append(page, 0, Buffer.alloc(header.pageSize, 0xee));
+  }
+  return Buffer.concat(pieces);
+}
