@@ -9,7 +9,8 @@ import { isKind } from './errors.ts';
 import { codec as codecNamed, DEFAULT_ZSTD_LEVEL } from './format/codec.ts';
 import { openImage } from './image.ts';
 import type { CodecName } from './layout.ts';
-import { chainFrom, planRestore, type RestorePlan } from './plan.ts';
+import { chainFrom } from './chain.ts';
+import { planRestore, type RestorePlan } from './plan.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import { writeSnapshot } from './snapshot-writer.ts';
 import type { Store } from './store/store.ts';
@@ -94,11 +95,10 @@ async function carryOut(
   decision: CompactionPlan & { readonly kind: 'compact' },
   options: CompactOptions,
 ): Promise<CompactionOutcome> {
-  const { generation, from, index, why } = decision;
-  const plan: RestorePlan = await planRestore(store, timeline, {
-    kind: 'position',
-    position: { generation: generation.id, index, offset: 0 },
-  });
+  const { generation, from, why } = decision;
+  const found = await newestEnd(store, timeline, decision);
+  if (found === undefined) return { kind: 'skipped', why: 'no-complete-index' };
+  const { plan, index } = found;
   const image = await openImage(store, plan, options.memory === undefined ? {} : { memory: options.memory });
   const { pages, pageSize } = image;
   if (pages === undefined) return { kind: 'skipped', why: 'no-complete-index' };
@@ -127,6 +127,23 @@ async function carryOut(
     if (isKind(error, 'conflict')) return { kind: 'skipped', why: 'exists' };
     throw error;
   }
+}
+
+/** The newest complete index whose end may be restored; a run that is replayed over later pages may not. */
+async function newestEnd(
+  store: Store,
+  timeline: Timeline,
+  decision: CompactionPlan & { readonly kind: 'compact' },
+): Promise<{ readonly plan: RestorePlan; readonly index: number } | undefined> {
+  for (let { index } = decision; index > decision.from.index; index--) {
+    const position = { generation: decision.generation.id, index, offset: 0 };
+    try {
+      return { plan: await planRestore(store, timeline, { kind: 'position', position }), index };
+    } catch (error) {
+      if (!isKind(error, 'point')) throw error;
+    }
+  }
+  return undefined;
 }
 
 async function* reported(

@@ -1,15 +1,17 @@
 /**
- * The claim and the head: the two small objects a shipper keeps beside its generations.
+ * The claim, the head and the floors: the small objects that lie beside the generations.
  *
  * - The **claim** names the generation that is written now, and its epoch. Restores of the latest state follow it.
  *   It is replaced conditionally, so of two shippers only one holds it.
  * - The **head** tells from the bucket alone how far the replica reaches and when that was last known to be all, so
  *   an idle database can be told from a dead shipper.
+ * - The **floors** are what retention took: for each generation the WAL index below which WAL is no longer kept. They
+ *   are written before anything is deleted, so that a moment whose WAL is gone is never mistaken for an idle one.
  */
 import { corrupt, isKind } from './errors.ts';
-import { CLAIM_KEY, HEAD_KEY } from './layout.ts';
+import { CLAIM_KEY, FLOORS_KEY, HEAD_KEY } from './layout.ts';
 import { formatChecksum } from './format/page-hashes.ts';
-import { formatPosition, isGeneration, parsePosition, type Position } from './position.ts';
+import { formatPosition, isGeneration, MAX_INDEX, parsePosition, type Position } from './position.ts';
 import { fields, MAX_SEALED, seal, unseal } from './sealed-json.ts';
 import type { Condition, PutResult, Store } from './store/store.ts';
 
@@ -89,6 +91,40 @@ export function writeHead(store: Store, head: Head): Promise<PutResult> {
       seen: head.seen,
     }),
   );
+}
+
+/** Generation to the first index whose WAL is kept; {@link NO_WAL} where none is. */
+export type Floors = ReadonlyMap<string, number>;
+
+/** A floor above every index. */
+export const NO_WAL = MAX_INDEX + 1;
+
+export async function readFloors(
+  store: Store,
+): Promise<{ readonly floors: Floors; readonly etag: string } | undefined> {
+  const found = await readSmall(store, FLOORS_KEY);
+  if (found === undefined) return undefined;
+  const body = unseal('floors', 1, found.body, FLOORS_KEY);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw corrupt('FLOORS', 'no floors in it', { key: FLOORS_KEY });
+  }
+  const floors = new Map<string, number>();
+  for (const [generation, floor] of Object.entries(body)) {
+    if (!isGeneration(generation) || typeof floor !== 'number' || !isFloor(floor)) {
+      throw corrupt('FLOORS', `no floor: ${JSON.stringify(generation)}: ${JSON.stringify(floor)}`, { key: FLOORS_KEY });
+    }
+    floors.set(generation, floor);
+  }
+  return { floors, etag: found.etag };
+}
+
+function isFloor(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && value <= NO_WAL;
+}
+
+export function writeFloors(store: Store, floors: Floors, condition: Condition): Promise<PutResult> {
+  const sorted = [...floors].sort(([a], [b]) => (a < b ? -1 : 1));
+  return store.put(FLOORS_KEY, seal('floors', 1, Object.fromEntries(sorted)), condition);
 }
 
 async function readSmall(

@@ -5,10 +5,11 @@
  * verify and drill nowhere. Memory is bounded however large database and WAL are: where the pages that the WAL holds
  * exceed the budget, the image is made in passes over page ranges, each reading the WAL again.
  */
+import { sameState, walGap } from './chain.ts';
 import { corrupt, SeawallError } from './errors.ts';
 import { formatChecksum, hashPage, PageHashes } from './format/page-hashes.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
-import type { DatabaseState } from './format/segment.ts';
+import { stateAfter, type DatabaseState } from './format/segment.ts';
 import { snapshotKey } from './layout.ts';
 import { Overlay } from './overlay.ts';
 import type { RestorePlan } from './plan.ts';
@@ -84,7 +85,7 @@ async function scanWal(store: Store, plan: RestorePlan, memory: number, snapshot
   let previous = { offset: 0, commit: true };
   let past = false;
   const towardsProof: { page: number; hash: bigint; commitPages: number }[] = [];
-  for await (const { index, frame, pageSize } of planFrames(store, plan)) {
+  for await (const { index, frame, pageSize } of planFrames(store, plan, snapshot.facts)) {
     if (snapshot.facts !== undefined && pageSize !== snapshot.facts.pageSize) {
       throw corrupt(
         'PAGE_SIZE_CHANGED',
@@ -137,13 +138,20 @@ function notACommit(plan: RestorePlan, lastCommit: Scan['end'], next?: Frame): E
   );
 }
 
+/** All frames of a plan in order. With the snapshot's state, checks that each segment continues what came before. */
 async function* planFrames(
   store: Store,
   plan: RestorePlan,
+  start?: DatabaseState,
 ): AsyncGenerator<{ readonly index: number; readonly frame: Frame; readonly pageSize: number }> {
+  let state = start;
   for (const { index, segments } of plan.indexes) {
     let commit = true;
-    for await (const { frames } of readIndex(store, plan.generation.id, index, segments)) {
+    for await (const { frames, header, segment } of readIndex(store, plan.generation.id, index, segments)) {
+      if (header !== undefined && state !== undefined && !sameState(state, header.before)) {
+        throw walGap(plan.generation.id, segment);
+      }
+      state = header && stateAfter(header);
       for (const frame of frames) {
         if (index === plan.until.index && plan.proof !== undefined && frame.end > plan.proof.offset) return;
         commit = frame.commitPages !== 0;

@@ -12,10 +12,12 @@ import { hex8, isGeneration } from './position.ts';
 export type CodecName = 'lz4' | 'zstd';
 
 export const GENERATIONS = 'generations/';
-/** Ours: claim, head, reports, evidence. Litestream never looks here. */
+/** Ours: claim, head, floors, reports, evidence. Litestream never looks here. */
 export const CONTROL = 'seawall/';
 export const CLAIM_KEY = `${CONTROL}claim`;
 export const HEAD_KEY = `${CONTROL}head`;
+export const FLOORS_KEY = `${CONTROL}floors`;
+export const REPORTS = `${CONTROL}reports/`;
 
 const EXTENSIONS: Readonly<Record<CodecName, string>> = { lz4: 'lz4', zstd: 'zst' };
 const SNAPSHOT = /^generations\/([0-9a-f]{16})\/snapshots\/([0-9a-f]{8})\.snapshot\.(lz4|zst)$/;

@@ -4,15 +4,16 @@
  * An unreachable point is an error that names the nearest reachable ones before and after; never an older state
  * passed off as the one that was asked for.
  */
+import { chainFrom, ChainReader, reachOf, sameState, type ChainIndex, type Found } from './chain.ts';
 import { corrupt, SeawallError } from './errors.ts';
-import type { DatabaseState, Mark, ParsedSegmentHeader } from './format/segment.ts';
-import { segmentKey, snapshotKey } from './layout.ts';
+import type { DatabaseState, ParsedSegmentHeader } from './format/segment.ts';
+import { HEAD_KEY, segmentKey } from './layout.ts';
 import { comparePlaces, formatPosition } from './position.ts';
-import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
+import type { SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { formatTime, type Target } from './target.ts';
-import { segmentsOf, snapshotAtOrBefore, snapshotTime, type Generation, type Timeline } from './timeline.ts';
+import { snapshotAtOrBefore, snapshotTime, type Generation, type Timeline } from './timeline.ts';
 
 /** Stands for "to the end of the index" where the exact byte is not known from the listing. */
 export const TO_THE_END = Number.MAX_SAFE_INTEGER;
@@ -21,7 +22,7 @@ export interface RestorePlan {
   readonly generation: Generation;
   readonly snapshot: SnapshotRef;
   /** The indexes to replay, ascending and without gaps; empty when the snapshot alone is the state. */
-  readonly indexes: readonly { readonly index: number; readonly segments: readonly SegmentRef[] }[];
+  readonly indexes: readonly ChainIndex[];
   /** Frames of `index` before `offset` are applied; all older ones too. */
   readonly until: { readonly index: number; readonly offset: number };
   /** A recorded state at or after `until`, in the same index, that the frames must lead to; the restore's proof. */
@@ -30,35 +31,46 @@ export interface RestorePlan {
   readonly time: number;
 }
 
+/**
+ * Decides how to restore `target`. Throws `point` when it cannot be reached, `missing` when nothing can, and `corrupt`
+ * when an object that should be there is not.
+ */
 export async function planRestore(store: Store, timeline: Timeline, target: Target): Promise<RestorePlan> {
   switch (target.kind) {
     case 'latest': {
       const generation = timeline.current;
       if (generation === undefined) throw nothingRestorable(store);
-      const plan = await planLatest(store, generation);
-      checkHead(timeline, plan);
+      const { plan, reader } = await latestIn(store, generation);
+      await checkHead(timeline, generation, reader);
       return plan;
     }
     case 'time':
       return planTime(store, timeline, target.time);
     case 'position': {
-      const { position } = target;
-      const generation = timeline.generations.find(({ id }) => id === position.generation);
+      const { generation: id, index, offset } = target.position;
+      const generation = timeline.generations.find((each) => each.id === id);
       if (generation === undefined) {
-        throw point('POINT_UNKNOWN_GENERATION', `the replica has no generation ${position.generation}`, {});
+        throw point('POINT_UNKNOWN_GENERATION', `the replica has no generation ${id}`, {});
       }
-      return planPosition(store, generation, position.index, position.offset);
+      return planPosition(store, timeline, generation, { index, offset });
     }
   }
 }
 
 /** The newest state of one generation. */
 export async function planLatest(store: Store, generation: Generation): Promise<RestorePlan> {
+  return (await latestIn(store, generation)).plan;
+}
+
+async function latestIn(
+  store: Store,
+  generation: Generation,
+): Promise<{ readonly plan: RestorePlan; readonly reader: ChainReader }> {
   const snapshot = generation.snapshots.at(-1);
   if (snapshot === undefined) throw nothingRestorable(store);
   const chain = chainFrom(generation, snapshot);
   const behind = generation.segments.at(-1);
-  const reach = chain.at(-1)?.index ?? snapshot.index - 1;
+  const reach = reachOf(chain, snapshot);
   if (behind !== undefined && behind.index > reach) {
     const key = segmentKey(generation.id, behind.index, behind.offset, behind.codec);
     const position = formatPosition({ generation: generation.id, index: reach + 1, offset: 0 });
@@ -68,175 +80,181 @@ export async function planLatest(store: Store, generation: Generation): Promise<
       before: position,
     });
   }
-  for (let i = chain.length - 1; i >= 0; i--) {
-    const { index, segments } = chain[i]!;
-    for (const segment of segments.toReversed()) {
-      const header = await readSegmentHeader(store, generation.id, segment);
-      if (header === undefined) {
-        const indexes = chain.slice(0, i + 1);
-        return finish(generation, snapshot, indexes, { index, offset: TO_THE_END }, undefined, segment.lastModified);
-      }
-      const mark = header.marks.findLast((candidate) => candidate.restorable);
-      if (mark !== undefined) return atMark(generation, snapshot, chain.slice(0, i + 1), index, mark);
-    }
-  }
-  return snapshotOnly(store, generation, snapshot);
+  const reader = new ChainReader(store, generation, snapshot, chain);
+  const found = await reader.newestAt(Number.POSITIVE_INFINITY);
+  return { plan: await planFound(store, generation, snapshot, chain, found), reader };
 }
 
-async function planPosition(store: Store, generation: Generation, index: number, offset: number): Promise<RestorePlan> {
-  const wanted = formatPosition({ generation: generation.id, index, offset });
+async function planPosition(
+  store: Store,
+  timeline: Timeline,
+  generation: Generation,
+  wanted: { readonly index: number; readonly offset: number },
+): Promise<RestorePlan> {
+  const { index, offset } = wanted;
+  const name = formatPosition({ generation: generation.id, ...wanted });
   const base = snapshotAtOrBefore(generation, index);
   if (base === undefined) {
     const first = generation.snapshots[0];
-    throw point('POINT_BEFORE_FIRST', `${wanted} lies before the first snapshot that is kept`, {
+    throw point('POINT_BEFORE_FIRST', `${name} lies before the first snapshot that is kept`, {
       ...(first && { after: formatPosition({ generation: generation.id, index: first.index, offset: 0 }) }),
     });
   }
   if (base.index === index && offset === 0) return snapshotOnly(store, generation, base);
   const last = offset === 0 ? index - 1 : index;
-  const chain = chainFrom(generation, base).filter((entry) => entry.index <= last);
   const until = offset === 0 ? TO_THE_END : offset;
-  if ((chain.at(-1)?.index ?? base.index - 1) < last) {
-    const nearest = await lastState(store, generation, base, chain);
-    throw point(
-      'POINT_NOT_KEPT',
-      `${wanted} cannot be restored: WAL before it is not kept`,
-      nearestFacts(generation, nearest, base, index),
-    );
+  const whole = chainFrom(generation, base);
+  const reader = new ChainReader(store, generation, base, whole);
+  const ended = reachOf(whole, base) >= index || reachedByHead(timeline, generation, wanted);
+  const chain = whole.filter((entry) => entry.index <= last);
+  if (reachOf(chain, base) < last || (offset === 0 && !ended)) {
+    const before = placeOf(base, await reader.newestBefore(last, until));
+    const after = generation.snapshots.find((snapshot) => snapshot.index > base.index && snapshot.index >= index);
+    throw point('POINT_NOT_KEPT', `${name} cannot be restored: the WAL before it is not there, or not yet`, {
+      before: formatPosition({ generation: generation.id, ...before }),
+      ...(after && { after: formatPosition({ generation: generation.id, index: after.index, offset: 0 }) }),
+    });
   }
   const { segments } = chain.at(-1)!;
   const holding = segments.findLast((segment) => segment.offset < until)!;
-  const headers = await headersFrom(store, generation, segments, holding);
+  const headers = await headersFrom(reader, segments, holding);
   if (headers === undefined) {
     return finish(generation, base, chain, { index: last, offset: until }, undefined, holding.lastModified);
   }
   const marks = headers.flatMap((header) => header.marks);
   const proof = until === TO_THE_END ? marks.at(-1) : marks.find((mark) => mark.offset >= until);
-  if (proof?.restorable !== true) {
-    const before = await lastState(store, generation, base, chain);
-    throw point('POINT_NOT_A_COMMIT', `${wanted} is not the end of a commit that can be restored`, {
-      before: formatPosition({ generation: generation.id, ...before.place }),
-    });
-  }
+  if (proof?.restorable !== true)
+    throw await notACommit(reader, generation, base, name, { index: last, offset: until });
   const place = { index: last, offset: until === TO_THE_END ? proof.offset : until };
   return finish(generation, base, chain, place, { offset: proof.offset, state: proof }, proof.time);
 }
 
-async function planTime(store: Store, timeline: Timeline, time: number): Promise<RestorePlan> {
-  const starts: { readonly generation: Generation; readonly start: number }[] = [];
-  for (const generation of timeline.generations) {
-    const first = generation.snapshots[0];
-    if (first !== undefined) starts.push({ generation, start: await snapshotTime(store, generation.id, first) });
+/** The headers from a segment on, up to and with the first that names a commit. */
+async function headersFrom(
+  reader: ChainReader,
+  segments: readonly SegmentRef[],
+  from: SegmentRef,
+): Promise<ParsedSegmentHeader[] | undefined> {
+  const headers: ParsedSegmentHeader[] = [];
+  for (const segment of segments.slice(segments.indexOf(from))) {
+    const header = await reader.header(segment);
+    if (header === undefined) return undefined;
+    headers.push(header);
+    if (header.marks.length > 0) break;
   }
-  const at = starts.findLast(({ start }) => start <= time);
-  if (at === undefined) {
-    const first = starts[0];
-    if (first === undefined) throw nothingRestorable(store);
-    throw point('POINT_BEFORE_FIRST', `${formatTime(time)} lies before the first state that is kept`, {
-      after: formatTime(first.start),
-    });
-  }
-  const { generation } = at;
-  let base = generation.snapshots[0]!;
-  let next: SnapshotRef | undefined;
-  for (const snapshot of generation.snapshots.slice(1)) {
-    if ((await snapshotTime(store, generation.id, snapshot)) > time) {
-      next = snapshot;
-      break;
-    }
-    base = snapshot;
-  }
-  const chain = chainFrom(generation, base);
-  const reach = chain.at(-1)?.index ?? base.index - 1;
-  const plan = await lastBefore(store, generation, base, chain, time);
-  const wholeChain = plan.chainEnd;
-  if (wholeChain && next !== undefined && next.index > reach + 1) {
-    throw point('POINT_NOT_KEPT', `${formatTime(time)} cannot be restored: the WAL of that time is no longer kept`, {
-      before: formatTime(plan.plan.time),
-      after: formatTime(await snapshotTime(store, generation.id, next)),
-    });
-  }
-  return plan.plan;
+  return headers;
 }
 
-/** The newest restorable state in a chain captured at or before `time`; `chainEnd` when nothing newer follows in it. */
-async function lastBefore(
+async function planTime(store: Store, timeline: Timeline, time: number): Promise<RestorePlan> {
+  const { generation, later } = await generationAt(store, timeline, time);
+  const { base, next } = await snapshotsAround(store, generation, time);
+  const after = async (): Promise<string | undefined> => {
+    if (next !== undefined) return formatTime(await snapshotTime(store, generation.id, next));
+    return later === undefined ? undefined : formatTime(later);
+  };
+  const notKept = async (newest: number): Promise<SeawallError> => {
+    const near = await after();
+    return point('POINT_NOT_KEPT', `${formatTime(time)} cannot be restored: the WAL of that time is no longer kept`, {
+      before: formatTime(newest),
+      ...(near !== undefined && { after: near }),
+    });
+  };
+  if (base.index < (timeline.floors.get(generation.id) ?? 0)) {
+    // Retention took the WAL behind this snapshot, or is about to: only its own moment is left.
+    const plan = await snapshotOnly(store, generation, base);
+    if (plan.time < time) throw await notKept(plan.time);
+    return plan;
+  }
+  const chain = chainFrom(generation, base);
+  const reader = new ChainReader(store, generation, base, chain);
+  const found = await reader.newestAt(time);
+  const plan = await planFound(store, generation, base, chain, found);
+  if (!found.last) return plan;
+  if (next !== undefined) {
+    if (next.index > reachOf(chain, base) + 1) throw await notKept(plan.time);
+    await checkReaches(store, generation, reader, next);
+  } else if (timeline.head !== undefined && time >= timeline.head.committed) {
+    await checkHead(timeline, generation, reader);
+  }
+  return plan;
+}
+
+/** The generation that was current at a time, and when the one after it began. */
+async function generationAt(
+  store: Store,
+  timeline: Timeline,
+  time: number,
+): Promise<{ readonly generation: Generation; readonly later: number | undefined }> {
+  let later: number | undefined;
+  for (const generation of timeline.generations.toReversed()) {
+    const first = generation.snapshots[0];
+    if (first === undefined) continue;
+    const start = await snapshotTime(store, generation.id, first);
+    if (start <= time) return { generation, later };
+    later = start;
+  }
+  if (later === undefined) throw nothingRestorable(store);
+  throw point('POINT_BEFORE_FIRST', `${formatTime(time)} lies before the first state that is kept`, {
+    after: formatTime(later),
+  });
+}
+
+/** The newest snapshot at or before a time, and the one after it. The first one is known to be at or before. */
+async function snapshotsAround(
+  store: Store,
+  generation: Generation,
+  time: number,
+): Promise<{ readonly base: SnapshotRef; readonly next: SnapshotRef | undefined }> {
+  const { snapshots } = generation;
+  let low = 0;
+  let high = snapshots.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((await snapshotTime(store, generation.id, snapshots[middle]!)) <= time) low = middle;
+    else high = middle;
+  }
+  return { base: snapshots[low]!, next: snapshots[low + 1] };
+}
+
+/** WAL that ends just before a snapshot must lead to it; otherwise its last segments are missing. */
+async function checkReaches(
+  store: Store,
+  generation: Generation,
+  reader: ChainReader,
+  next: SnapshotRef,
+): Promise<void> {
+  const facts = await readSnapshotFacts(store, generation.id, next);
+  const { state } = await reader.end();
+  if (facts === undefined || state === undefined || sameState(facts, state)) return;
+  const position = formatPosition({ generation: generation.id, index: next.index, offset: 0 });
+  throw corrupt('WAL_GAP', `WAL is missing before ${position}: what is there does not lead to that snapshot`, {
+    position,
+  });
+}
+
+async function planFound(
   store: Store,
   generation: Generation,
   base: SnapshotRef,
-  chain: RestorePlan['indexes'],
-  time: number,
-): Promise<{ readonly plan: RestorePlan; readonly chainEnd: boolean }> {
-  const all = chain.flatMap(({ segments }) => segments);
-  const headers = new Map<SegmentRef, ParsedSegmentHeader | undefined>();
-  const header = async (segment: SegmentRef): Promise<ParsedSegmentHeader | undefined> => {
-    if (!headers.has(segment)) headers.set(segment, await readSegmentHeader(store, generation.id, segment));
-    return headers.get(segment);
-  };
-  // The first segment that begins after `time`: everything newer is out of question.
-  let low = 0;
-  let high = all.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const segment = all[middle]!;
-    const begins = (await header(segment))?.before.time ?? segment.lastModified;
-    if (begins <= time) low = middle + 1;
-    else high = middle;
+  chain: readonly ChainIndex[],
+  found: Found,
+): Promise<RestorePlan> {
+  if (found.kind === 'snapshot') return snapshotOnly(store, generation, base);
+  const { index } = found.segment;
+  const indexes = chain.filter((entry) => entry.index <= index);
+  if (found.kind === 'foreign') {
+    const offset = found.next?.index === index ? found.next.offset : TO_THE_END;
+    return finish(generation, base, indexes, { index, offset }, undefined, found.segment.lastModified);
   }
-  for (let i = low - 1; i >= 0; i--) {
-    const segment = all[i]!;
-    const parsed = await header(segment);
-    const indexes = chain.filter((entry) => entry.index <= segment.index);
-    const chainEnd = i === all.length - 1;
-    if (parsed === undefined) {
-      if (segment.lastModified > time) continue;
-      const end = all[i + 1];
-      const offset = end?.index === segment.index ? end.offset : TO_THE_END;
-      const place = { index: segment.index, offset };
-      return { plan: finish(generation, base, indexes, place, undefined, segment.lastModified), chainEnd };
-    }
-    const mark = parsed.marks.findLast((candidate) => candidate.restorable && candidate.time <= time);
-    if (mark !== undefined) {
-      return {
-        plan: atMark(generation, base, indexes, segment.index, mark),
-        chainEnd: chainEnd && mark === parsed.marks.at(-1),
-      };
-    }
-  }
-  return { plan: await snapshotOnly(store, generation, base), chainEnd: all.length === 0 };
-}
-
-/** The indexes that follow a snapshot without a gap. */
-export function chainFrom(generation: Generation, snapshot: SnapshotRef): RestorePlan['indexes'] {
-  const chain: { index: number; segments: readonly SegmentRef[] }[] = [];
-  for (let index = snapshot.index; ; index++) {
-    const segments = segmentsOf(generation, index);
-    if (segments[0]?.offset !== 0) return chain;
-    chain.push({ index, segments });
-  }
-}
-
-function atMark(
-  generation: Generation,
-  snapshot: SnapshotRef,
-  indexes: RestorePlan['indexes'],
-  index: number,
-  mark: Mark,
-): RestorePlan {
-  return finish(
-    generation,
-    snapshot,
-    indexes,
-    { index, offset: mark.offset },
-    { offset: mark.offset, state: mark },
-    mark.time,
-  );
+  const { mark } = found;
+  const proof = { offset: mark.offset, state: mark };
+  return finish(generation, base, indexes, { index, offset: mark.offset }, proof, mark.time);
 }
 
 function finish(
   generation: Generation,
   snapshot: SnapshotRef,
-  indexes: RestorePlan['indexes'],
+  indexes: readonly ChainIndex[],
   until: RestorePlan['until'],
   proof: RestorePlan['proof'],
   time: number,
@@ -256,60 +274,44 @@ async function snapshotOnly(store: Store, generation: Generation, snapshot: Snap
   return { generation, snapshot, indexes: [], until, proof, time: facts?.time ?? snapshot.lastModified };
 }
 
-async function headersFrom(
-  store: Store,
-  generation: Generation,
-  segments: readonly SegmentRef[],
-  from: SegmentRef,
-): Promise<ParsedSegmentHeader[] | undefined> {
-  const headers: ParsedSegmentHeader[] = [];
-  for (const segment of segments.slice(segments.indexOf(from))) {
-    const header = await readSegmentHeader(store, generation.id, segment);
-    if (header === undefined) return undefined;
-    headers.push(header);
-    if (header.marks.length > 0) break;
-  }
-  return headers;
+function placeOf(base: SnapshotRef, found: Found): { readonly index: number; readonly offset: number } {
+  if (found.kind === 'mark') return { index: found.segment.index, offset: found.mark.offset };
+  if (found.kind === 'foreign') return { index: found.segment.index, offset: found.segment.offset };
+  return { index: base.index, offset: 0 };
 }
 
-async function lastState(
-  store: Store,
+async function notACommit(
+  reader: ChainReader,
   generation: Generation,
   base: SnapshotRef,
-  chain: RestorePlan['indexes'],
-): Promise<{ readonly place: { readonly index: number; readonly offset: number } }> {
-  for (const { index, segments } of chain.toReversed()) {
-    for (const segment of segments.toReversed()) {
-      const mark = (await readSegmentHeader(store, generation.id, segment))?.marks.findLast((m) => m.restorable);
-      if (mark !== undefined) return { place: { index, offset: mark.offset } };
-    }
-  }
-  return { place: { index: base.index, offset: 0 } };
+  name: string,
+  until: RestorePlan['until'],
+): Promise<SeawallError> {
+  const before = placeOf(base, await reader.newestBefore(until.index, until.offset));
+  const after = await reader.oldestFrom(until.index, until.offset);
+  return point('POINT_NOT_A_COMMIT', `${name} is not the end of a commit that can be restored`, {
+    before: formatPosition({ generation: generation.id, ...before }),
+    ...(after && { after: formatPosition({ generation: generation.id, ...after }) }),
+  });
 }
 
-function nearestFacts(
-  generation: Generation,
-  nearest: { readonly place: { readonly index: number; readonly offset: number } },
-  base: SnapshotRef,
-  index: number,
-): { readonly before: string; readonly after?: string } {
-  const after = generation.snapshots.find((snapshot) => snapshot.index > Math.max(base.index, index - 1));
-  return {
-    before: formatPosition({ generation: generation.id, ...nearest.place }),
-    ...(after && { after: formatPosition({ generation: generation.id, index: after.index, offset: 0 }) }),
-  };
+function reachedByHead(timeline: Timeline, generation: Generation, place: RestorePlan['until']): boolean {
+  const { head } = timeline;
+  return head?.position.generation === generation.id && comparePlaces(head.position, place) >= 0;
 }
 
 /** The head remembers how far the replica reached; segments that vanished from its end are seen by it alone. */
-function checkHead(timeline: Timeline, plan: RestorePlan): void {
+async function checkHead(timeline: Timeline, generation: Generation, reader: ChainReader): Promise<void> {
   const { head } = timeline;
-  if (head?.position.generation !== plan.generation.id) return;
-  if (comparePlaces(head.position, plan.until) <= 0) return;
-  if (head.position.offset === 0 && head.position.index === plan.until.index + 1) return;
+  if (head?.position.generation !== generation.id) return;
+  const end = await reader.end();
+  if (comparePlaces(head.position, end) <= 0) return;
+  const sealed = head.position.offset === 0 && head.position.index === end.index + 1;
+  if (sealed && (end.state === undefined || sameState(end.state, { ...head, time: head.committed }))) return;
   throw corrupt('HEAD_BEYOND_SEGMENTS', 'segments are missing at the end: the head names a later position', {
-    key: snapshotKey(plan.generation.id, plan.snapshot.index, plan.snapshot.codec),
+    key: HEAD_KEY,
     expected: formatPosition(head.position),
-    actual: formatPosition({ generation: plan.generation.id, ...plan.until }),
+    actual: formatPosition({ generation: generation.id, index: end.index, offset: end.offset }),
   });
 }
 

@@ -1,6 +1,6 @@
 /** What lies in a replica: its generations, snapshots and segments, from one listing. */
-import { readClaim, readHead, type Claim, type Head } from './control.ts';
-import { SeawallError } from './errors.ts';
+import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { isKind, SeawallError } from './errors.ts';
 import { GENERATIONS, parseKey, snapshotKey } from './layout.ts';
 import { comparePlaces } from './position.ts';
 import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
@@ -18,16 +18,30 @@ export interface Generation {
 export interface Timeline {
   /** Oldest first, as far as can be told; the current one is `current`. */
   readonly generations: readonly Generation[];
-  /** The generation that restores of the latest state follow: the claimed one, else the newest. */
+  /**
+   * The generation that restores of the latest state follow: the claimed one, else the newest with a snapshot. A
+   * claimed generation that has no snapshot yet holds nothing: all that was acknowledged is in the one before.
+   */
   readonly current: Generation | undefined;
   readonly claim: Claim | undefined;
   readonly head: Head | undefined;
+  /** What retention took; empty when it never ran. */
+  readonly floors: Floors;
   /** Keys under `generations/` that are neither snapshots nor segments. */
   readonly foreign: readonly string[];
 }
 
 /** Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
 export async function loadTimeline(store: Store): Promise<Timeline> {
+  const { generations, foreign } = await listGenerations(store);
+  const claim = (await readClaim(store))?.claim;
+  const head = await readHead(store);
+  const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
+  return { generations, current: currentOf(generations, claim, head), claim, head, floors, foreign };
+}
+
+/** The generations alone, without claim, head and floors. */
+export async function listGenerations(store: Store): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
   const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
   const foreign: string[] = [];
   for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
@@ -53,23 +67,38 @@ export async function loadTimeline(store: Store): Promise<Timeline> {
     segments.sort(comparePlaces);
     generations.push({ id, snapshots, segments });
   }
-  const claim = (await readClaim(store))?.claim;
-  const head = await readHead(store);
   await sortByStart(store, generations);
-  const current = generations.find(({ id }) => id === claim?.generation) ?? newestRestorable(generations);
-  return { generations, current, claim, head, foreign };
+  return { generations, foreign };
 }
 
-/** A generation whose first snapshot has not arrived yet holds nothing that could be restored. */
-function newestRestorable(generations: readonly Generation[]): Generation | undefined {
+/** The generation that holds the latest state; see {@link Timeline}. */
+export function currentOf(
+  generations: readonly Generation[],
+  claim: Claim | undefined,
+  head: Head | undefined,
+): Generation | undefined {
+  const claimed = generations.find(({ id }) => id === claim?.generation);
+  // Where a head was written there was a snapshot: that it is gone must not be taken for "not yet".
+  if (claimed !== undefined && (claimed.snapshots.length > 0 || head?.position.generation === claimed.id))
+    return claimed;
   return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);
 }
 
 async function sortByStart(store: Store, generations: Generation[]): Promise<void> {
   if (generations.length < 2) return;
   const starts = new Map<string, number>();
-  for (const generation of generations) starts.set(generation.id, await startOf(store, generation));
+  for (const generation of generations) starts.set(generation.id, await startForOrder(store, generation));
   generations.sort((a, b) => starts.get(a.id)! - starts.get(b.id)! || (a.id < b.id ? -1 : 1));
+}
+
+/** A damaged object must not keep other generations from being restored; whoever needs this one meets the error. */
+async function startForOrder(store: Store, generation: Generation): Promise<number> {
+  try {
+    return await startOf(store, generation);
+  } catch (error) {
+    if (!isKind(error, 'corrupt', 'unsupported')) throw error;
+    return (generation.snapshots[0] ?? generation.segments[0])!.lastModified;
+  }
 }
 
 /** The time of the oldest thing in a generation: what its objects say, else what the store says of them. */

@@ -167,6 +167,7 @@ class HistoryBuilder {
       const commit = this.#live.commitOf((db) => randomStep(db, this.#random, this.#workload));
       if (commit === undefined) continue;
       done++;
+      open(); // takes the state before the commit
       this.#tick();
       apply(hashes, commit, this.#pageSize);
       const state = this.#state(id, index, commit.end, hashes);
