@@ -8,17 +8,24 @@
  * It proves that nothing was damaged, lost or mixed up by accident. It is no signature: whoever can write the bucket
  * can write a matching checksum.
  */
-import xxhash from 'xxhash-wasm';
+import xxhash, { type XXHash } from 'xxhash-wasm';
 import { lockPage } from '../wal/format.ts';
 
-const { h64Raw, h32Raw, create32 } = await xxhash();
+const hasher = await xxhash();
 
 /** XXH64 of one page, seeded with its number. */
 export function hashPage(page: number, content: Uint8Array): bigint {
-  return h64Raw(content, BigInt(page));
+  return hasher.h64Raw(content, BigInt(page));
 }
 
-export { h32Raw as xxh32, create32 as xxh32Stream };
+/** XXH32, as the LZ4 frame format uses it. */
+export function xxh32(bytes: Uint8Array, seed: number): number {
+  return hasher.h32Raw(bytes, seed);
+}
+
+export function xxh32Stream(seed: number): XXHash<number> {
+  return hasher.create32(seed);
+}
 
 /** No page yet. XXH64 can be 0 for real content with probability 2⁻⁶⁴; such a page would be taken for zeros. */
 const ABSENT = 0n;

@@ -1,0 +1,60 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/** Imports point down: cli, shipper and functions to replica; replica to nothing of ours; infra to nothing of ours. */
+const layer = (files, forbidden) => ({
+  files,
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      { patterns: [{ group: forbidden, message: 'imports point down: see docs/ARCHITECTURE.md' }] },
+    ],
+  },
+});
+const up = (...folders) =>
+  folders.flatMap((folder) => [`../${folder}/**`, `../../${folder}/**`, `../../../${folder}/**`]);
+
+export default tseslint.config(
+  { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      // Indexing after a bounds check is common here; the compiler's noUncheckedIndexedAccess makes each one visible.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
+      ],
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-import-type-side-effects': 'off',
+      '@typescript-eslint/only-throw-error': 'off', // errors pass through as unknown
+      '@typescript-eslint/prefer-promise-reject-errors': 'off',
+    },
+  },
+  layer(['replica/**/*.ts'], [...up('shipper', 'functions', 'infra', 'cli', 'test'), 'better-sqlite3', 'aws-cdk-lib']),
+  layer(['shipper/**/*.ts'], up('functions', 'infra', 'cli', 'test')),
+  layer(['functions/**/*.ts'], up('shipper', 'infra', 'cli', 'test')),
+  layer(['infra/**/*.ts'], up('replica', 'shipper', 'functions', 'cli', 'test')),
+  layer(['cli/**/*.ts'], up('functions', 'infra', 'test')),
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', name: ['test', 'describe', 'it', 'suite'], package: 'node:test' },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['**/*.js', '**/*.mjs'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
+  },
+);

@@ -1,0 +1,52 @@
+/** What to do about the WAL's length, decided from numbers alone. */
+
+export interface WalPressure {
+  /** Bytes of committed frames in the WAL, and of those not yet copied into the database file. */
+  readonly used: number;
+  readonly pending: number;
+  /** Size of the WAL file on disk, bytes. */
+  readonly fileSize: number;
+  /** Milliseconds since the first frame of this index was seen. */
+  readonly indexAge: number;
+  /** Milliseconds since the last passive checkpoint, and since a seal was last tried without success. */
+  readonly sincePassive: number;
+  readonly sinceBlocked: number;
+  /** Seals tried in a row without success. */
+  readonly blockedTries: number;
+  /** The app committed since the last look. */
+  readonly busy: boolean;
+}
+
+export interface CheckpointLimits {
+  readonly checkpointAt: number;
+  readonly sealAt: number;
+  readonly sealInterval: number;
+  readonly shrinkAt: number;
+}
+
+export type CheckpointAction =
+  | { readonly kind: 'none' }
+  /** Copy frames into the database file, as far as readers allow. */
+  | { readonly kind: 'passive' }
+  /** End the index without a lock: everything is copied already. */
+  | { readonly kind: 'seal-idle' }
+  /** End the index under the write lock. */
+  | { readonly kind: 'seal'; readonly why: 'length' | 'age' | 'file-size' };
+
+/** Milliseconds between two passive checkpoints, and between two tries of a seal that was blocked. */
+const PASSIVE_PAUSE = 200;
+const SEAL_PAUSE = 100;
+const LONGEST_SEAL_PAUSE = 5000;
+
+export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): CheckpointAction {
+  if (wal.used === 0) return { kind: 'none' };
+  const due = wal.indexAge >= limits.sealInterval;
+  if (wal.pending === 0 && (wal.used >= limits.checkpointAt || due)) return { kind: 'seal-idle' };
+  if (wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)) {
+    if (wal.used >= limits.sealAt) return { kind: 'seal', why: 'length' };
+    if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };
+    if (due && !wal.busy) return { kind: 'seal', why: 'age' };
+  }
+  if (wal.pending >= limits.checkpointAt && wal.sincePassive >= PASSIVE_PAUSE) return { kind: 'passive' };
+  return { kind: 'none' };
+}

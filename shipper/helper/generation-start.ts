@@ -1,0 +1,139 @@
+/**
+ * Starts a generation: a snapshot of the whole database at the end of a WAL index, then the claim that points to it.
+ */
+import { randomBytes } from 'node:crypto';
+import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
+import { readClaim, writeClaim } from '../../replica/control.ts';
+import { isKind } from '../../replica/errors.ts';
+import type { Codec } from '../../replica/format/codec.ts';
+import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { PageHashes } from '../../replica/format/page-hashes.ts';
+import { writeSnapshot, type WrittenSnapshot } from '../../replica/snapshot-writer.ts';
+import type { Store } from '../../replica/store/store.ts';
+import type { CapturePoint } from './capture.ts';
+import type { Boundary } from './follower.ts';
+import type { LiveDatabase } from './live-database.ts';
+import { Fenced } from './uploader.ts';
+
+export interface Owner {
+  readonly owner: string;
+  readonly holder: string;
+}
+
+export interface StartedGeneration {
+  readonly point: CapturePoint;
+  readonly hashes: PageHashes;
+  readonly boundary: Boundary;
+  readonly snapshot: WrittenSnapshot;
+}
+
+export interface GenerationSettings {
+  readonly codec: Codec;
+  readonly reason: string;
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+  readonly owner: Owner;
+  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
+  readonly onBlocked: (by: string) => void;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** Milliseconds between two tries to seal. */
+const SEAL_PAUSE = 100;
+
+/**
+ * Makes a new generation. Throws what the store throws; the database is released then, so that its WAL can be
+ * checkpointed while the caller waits before trying again.
+ */
+export async function startGeneration(
+  live: LiveDatabase,
+  store: Store,
+  settings: GenerationSettings,
+): Promise<StartedGeneration> {
+  const former = await readClaim(store);
+  const boundary = await sealAndHold(live, settings);
+  try {
+    const pages = live.snapshotPages();
+    const hashes = await hashFile(live, pages, settings.signal);
+    const generation = randomBytes(8).toString('hex');
+    const time = Math.max(settings.now(), former?.claim.since ?? 0);
+    const state = { pages, checksum: hashes.checksum, time };
+    const facts = {
+      generation,
+      index: 0,
+      pageSize: live.pageSize,
+      ...state,
+      reason: settings.reason,
+      file: live.owner(),
+      ...(former && { parent: former.claim.generation }),
+    };
+    const blocks = fileBlocks(live, pages, settings.signal, settings.onProgress);
+    const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
+    await takeClaim(store, former, generation, time, settings.owner);
+    const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+    return { point, hashes, boundary, snapshot };
+  } finally {
+    live.releaseSnapshot();
+  }
+}
+
+/** The database file in blocks, as the held snapshot keeps it. */
+export async function* fileBlocks(
+  live: LiveDatabase,
+  pages: number,
+  signal: AbortSignal,
+  onProgress?: (done: number, total: number) => void,
+): AsyncGenerator<Buffer> {
+  const total = pages * live.pageSize;
+  for (let at = 0; at < total; at += BLOCK_SIZE) {
+    signal.throwIfAborted();
+    const length = Math.min(BLOCK_SIZE, total - at);
+    const block = live.readFile(at, length);
+    if (block.length === length) yield block;
+    else yield Buffer.concat([block, Buffer.alloc(length - block.length)]); // past the file's end, as SQLite reads it
+    onProgress?.(at + length, total);
+    await breathe();
+  }
+}
+
+async function hashFile(live: LiveDatabase, pages: number, signal: AbortSignal): Promise<PageHashes> {
+  const hashes = new PageHashes(live.pageSize, pages);
+  let page = 0;
+  for await (const block of fileBlocks(live, pages, signal)) {
+    for (let at = 0; at < block.length; at += live.pageSize) hashes.set(++page, block.subarray(at, at + live.pageSize));
+  }
+  hashes.commit(pages);
+  return hashes;
+}
+
+async function sealAndHold(live: LiveDatabase, settings: GenerationSettings): Promise<Boundary> {
+  for (;;) {
+    settings.signal.throwIfAborted();
+    const result = live.seal(() => true, true);
+    if (result.kind === 'sealed') return result.wal;
+    if (result.kind === 'blocked') settings.onBlocked(result.by);
+    live.checkpointPassive();
+    await sleep(SEAL_PAUSE, undefined, { signal: settings.signal });
+  }
+}
+
+async function takeClaim(
+  store: Store,
+  former: Awaited<ReturnType<typeof readClaim>>,
+  generation: string,
+  since: number,
+  owner: Owner,
+): Promise<void> {
+  const claim = { generation, epoch: (former?.claim.epoch ?? 0) + 1, since, ...owner };
+  try {
+    await writeClaim(store, claim, former === undefined ? 'absent' : { ifMatch: former.etag });
+  } catch (error) {
+    if (!isKind(error, 'conflict')) throw error;
+    const now = await readClaim(store);
+    if (now?.claim.owner === owner.owner && now.claim.generation === generation) return; // a lost acknowledgement
+    throw new Fenced(
+      `another shipper (${now?.claim.holder ?? 'unknown'}) took the replica over; this one stops`,
+      'seawall/claim',
+    );
+  }
+}

@@ -1,0 +1,500 @@
+/**
+ * Replicates one database: looks at its WAL, ships what is new, keeps the promise of `sync()`, and tells how it is.
+ *
+ * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
+ * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readClaim, writeHead } from '../../replica/control.ts';
+import { SeawallError } from '../../replica/errors.ts';
+import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
+import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { formatPosition } from '../../replica/position.ts';
+import { writeSnapshot } from '../../replica/snapshot-writer.ts';
+import type { Store } from '../../replica/store/store.ts';
+import type { Settings } from '../options.ts';
+import { toPlain } from '../plain-error.ts';
+import type { PlainError, ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
+import { ContinuityLost, type CapturedSegment, type CapturePoint } from './capture.ts';
+import { Follower } from './follower.ts';
+import { fileBlocks, startGeneration, type Owner } from './generation-start.ts';
+import type { LiveDatabase } from './live-database.ts';
+import { Staging } from './staging.ts';
+import { Fenced, persistently, uploadSegment, type UploadSettings } from './uploader.ts';
+
+/** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
+const LOOK_INTERVAL = 40;
+
+/** A place in all this replicator has shipped: later generations are greater. */
+interface Place {
+  readonly era: number;
+  readonly index: number;
+  readonly offset: number;
+}
+
+interface Waiter {
+  /** Undefined until there is a generation to measure by; then everything committed by that time. */
+  place: Place | undefined;
+  readonly resolve: (synced: Synced) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface ReplicatorContext {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly live: LiveDatabase;
+  readonly owner: Owner;
+  readonly now: () => number;
+  readonly emit: (event: ShipperEvent) => void;
+}
+
+export class Replicator {
+  readonly #context: ReplicatorContext;
+  readonly #codec: Codec;
+  readonly #staging: Staging;
+  readonly #abort = new AbortController();
+  #follower: Follower | undefined;
+  #era = 0;
+  #uploaded: (Place & { readonly point: CapturePoint }) | undefined;
+  #state: ShipperState = 'starting';
+  #reason: string | undefined;
+  #problem: PlainError | undefined;
+  #failures = 0;
+  #waiters: Waiter[] = [];
+  #urgent = false;
+  #wake: () => void = () => undefined;
+  #uploadedAt: number | undefined;
+  #headAt = 0;
+  #claimedIndex = -1;
+  #segments = 0;
+  #snapshots = 0;
+  #bytes = 0;
+  #stopping = false;
+  #running: Promise<unknown> | undefined;
+  #lost: string | undefined;
+  #firstFailure: ((error: unknown) => void) | undefined;
+  #snapshotAsked: { readonly resolve: (key: string) => void; readonly reject: (error: unknown) => void }[] = [];
+
+  constructor(context: ReplicatorContext) {
+    this.#context = context;
+    const { settings } = context;
+    this.#codec = codecNamed(settings.codec, settings.zstdLevel);
+    this.#staging = new Staging(`${settings.stateFolder}/staging`, {
+      memory: 2 * settings.segmentSize + (1 << 20),
+      disk: settings.stagingLimit,
+    });
+  }
+
+  /** Begins to replicate. Resolves when the first snapshot is in the bucket or the first failure is known. */
+  async start(reason: string): Promise<void> {
+    const settled = new Promise<void>((resolve, reject) => {
+      this.#firstFailure = reject;
+      this.#running = this.#run(reason, resolve);
+    });
+    await settled;
+  }
+
+  /** Resolves when everything committed before the call is in the bucket. */
+  sync(): Promise<Synced> {
+    if (this.#state === 'fenced' || this.#state === 'failed' || this.#state === 'stopped') {
+      return Promise.reject(this.#ended());
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ place: this.#committed(), resolve, reject });
+      this.#resolveWaiters();
+      this.#urgent = true;
+      this.#wake();
+    });
+  }
+
+  /** The end of everything committed by now; undefined while there is no generation to measure by. */
+  #committed(): Place | undefined {
+    if (this.#follower === undefined || this.#lost !== undefined) return undefined;
+    try {
+      return { era: this.#era, ...this.#follower.committed() };
+    } catch (error) {
+      if (!(error instanceof ContinuityLost)) throw error;
+      this.#lose(error.reason);
+      return undefined;
+    }
+  }
+
+  /** Makes a snapshot at the end of the present index; answers its key. */
+  snapshot(): Promise<string> {
+    if (this.#state === 'fenced' || this.#state === 'failed' || this.#state === 'stopped') {
+      return Promise.reject(this.#ended());
+    }
+    return new Promise((resolve, reject) => {
+      this.#snapshotAsked.push({ resolve, reject });
+      this.#wake();
+    });
+  }
+
+  status(): ShipperStatus {
+    const { settings } = this.#context;
+    const uploaded = this.#uploaded;
+    const blockedBy = this.#follower?.blockedBy;
+    return {
+      state: this.#state,
+      database: settings.database,
+      replica: settings.replica,
+      ...(uploaded && {
+        generation: uploaded.point.generation,
+        position: formatPosition(uploaded.point),
+        checksum: formatChecksum(uploaded.point.state.checksum),
+        committed: uploaded.point.state.time,
+      }),
+      ...(this.#reason !== undefined && { reason: this.#reason }),
+      ...(this.#uploadedAt !== undefined && { uploaded: this.#uploadedAt }),
+      behind: this.#follower === undefined || this.#staging.length > 0 || this.#follower.hasNews(),
+      staged: this.#staging.bytes,
+      ...(blockedBy !== undefined && { blockedBy }),
+      ...(this.#problem && { problem: this.#problem }),
+      segments: this.#segments,
+      snapshots: this.#snapshots,
+      bytes: this.#bytes,
+      memory: process.memoryUsage.rss(),
+      pid: process.pid,
+    };
+  }
+
+  /** Ships what is committed, then ends. Gives up after `timeout` milliseconds; then says so by throwing. */
+  async stop(timeout: number): Promise<void> {
+    if (this.#state !== 'fenced' && this.#state !== 'failed' && this.#state !== 'stopped') {
+      const limit = AbortSignal.timeout(timeout);
+      const gaveUp = new Promise<never>((_, reject) => {
+        limit.addEventListener('abort', () => {
+          const why = this.#problem === undefined ? '' : ` (${this.#problem.message})`;
+          reject(
+            new SeawallError(
+              'unreachable',
+              'STOP_TIMEOUT',
+              `not everything was uploaded within ${timeout} ms${why}; the rest is shipped at the next start`,
+            ),
+          );
+        });
+      });
+      try {
+        await Promise.race([this.sync(), gaveUp]);
+        await Promise.race([this.#beat(true), gaveUp]);
+      } finally {
+        await this.#end('stopped');
+      }
+    } else {
+      await this.#end(this.#state);
+    }
+  }
+
+  async #end(state: ShipperState): Promise<void> {
+    this.#stopping = true;
+    this.#abort.abort(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
+    this.#wake();
+    await this.#running?.catch(() => undefined);
+    this.#setState(state);
+    this.#rejectAll(this.#ended());
+  }
+
+  async #run(reason: string, started: () => void): Promise<void> {
+    const looking = this.#lookLoop();
+    try {
+      await this.#begin(reason);
+      started();
+      while (!this.#stopping) {
+        if (this.#lost !== undefined) await this.#begin(this.#lost);
+        await this.#shipAll();
+        await this.#takeSnapshots();
+        await this.#beat(false);
+        if (this.#mayPause()) await this.#pause();
+        this.#urgent = false;
+      }
+    } catch (error) {
+      if (!this.#stopping) this.#fail(error);
+    }
+    await looking;
+  }
+
+  #mayPause(): boolean {
+    return !this.#stopping && this.#lost === undefined && !this.#urgent && this.#snapshotAsked.length === 0;
+  }
+
+  /** Waits for the sync interval, or until there is something urgent. */
+  async #pause(): Promise<void> {
+    const timer = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const interval = this.#context.settings.syncInterval;
+    const timed = sleep(interval, undefined, { signal: timer.signal }).catch(() => undefined);
+    await Promise.race([timed, woken]);
+    timer.abort();
+    this.#wake = () => undefined;
+  }
+
+  async #lookLoop(): Promise<void> {
+    while (!this.#stopping) {
+      if (this.#follower !== undefined && this.#lost === undefined) {
+        try {
+          if (this.#context.live.replaced()) throw new ContinuityLost('database-replaced', 'the file was replaced');
+          this.#follower.look();
+        } catch (error) {
+          if (error instanceof ContinuityLost) this.#lose(error.reason);
+          else {
+            this.#fail(error);
+            return;
+          }
+        }
+      }
+      await sleep(LOOK_INTERVAL, undefined, { signal: this.#abort.signal }).catch(() => undefined);
+    }
+  }
+
+  /** Starts a generation, again and again until it stands. */
+  async #begin(reason: string): Promise<void> {
+    const { live, store, now, emit, owner } = this.#context;
+    const from = performance.now();
+    this.#follower = undefined;
+    this.#staging.clear();
+    this.#era++;
+    this.#lost = undefined;
+    this.#setState('snapshotting');
+    let blocked: string | undefined;
+    const started = await persistently(this.#uploadSettings(), () =>
+      startGeneration(live, store, {
+        codec: this.#codec,
+        reason,
+        now,
+        signal: this.#abort.signal,
+        owner,
+        onBlocked: (by) => {
+          if (blocked !== by) emit({ type: 'blocked', by });
+          blocked = by;
+        },
+        onProgress: (done, total) => {
+          emit({ type: 'progress', what: 'snapshot', done, total });
+        },
+      }),
+    );
+    this.#succeeded();
+    this.#reason = reason;
+    this.#snapshots++;
+    this.#bytes += started.snapshot.size;
+    this.#claimedIndex = 0;
+    const { settings } = this.#context;
+    this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
+    this.#uploaded = { era: this.#era, index: 0, offset: 0, point: started.point };
+    this.#headAt = 0;
+    this.#setState('streaming');
+    emit({
+      type: 'generation',
+      generation: started.point.generation,
+      reason,
+      pages: started.point.state.pages,
+      milliseconds: Math.round(performance.now() - from),
+    });
+    for (const waiter of this.#waiters) waiter.place = this.#committed();
+    this.#resolveWaiters();
+  }
+
+  async #shipAll(): Promise<void> {
+    for (;;) {
+      const follower = this.#follower;
+      if (this.#stopping || this.#lost !== undefined || follower === undefined) return;
+      let segment = this.#staging.first();
+      if (segment === undefined) {
+        try {
+          if (follower.capture() === 'overflow') throw new ContinuityLost('staging-full', 'staging is full');
+        } catch (error) {
+          if (!(error instanceof ContinuityLost)) throw error;
+          this.#lose(error.reason);
+          return;
+        }
+        segment = this.#staging.first();
+        if (segment === undefined) return;
+      }
+      await this.#ship(segment);
+    }
+  }
+
+  async #ship(segment: CapturedSegment): Promise<void> {
+    const { store, now, emit } = this.#context;
+    if (segment.index !== this.#claimedIndex) {
+      await persistently(this.#uploadSettings(), () => this.#checkClaim());
+      this.#claimedIndex = segment.index;
+    }
+    await uploadSegment(store, segment, this.#uploadSettings());
+    this.#succeeded();
+    if (this.#lost !== undefined) return; // staging was dropped meanwhile; what this segment was is history now
+    this.#staging.shift();
+    this.#uploaded = { era: this.#era, index: segment.index, offset: segment.end, point: segment.after };
+    this.#uploadedAt = now();
+    this.#segments++;
+    this.#bytes += segment.bytes.length;
+    emit({
+      type: 'segment',
+      key: segment.key,
+      position: formatPosition(segment.after),
+      bytes: segment.bytes.length,
+      frames: segment.frames,
+    });
+    if (segment.endsOnCommit) this.#resolveWaiters();
+  }
+
+  async #checkClaim(): Promise<void> {
+    const { store, owner } = this.#context;
+    const found = await readClaim(store);
+    if (found?.claim.owner === owner.owner) return;
+    throw new Fenced(
+      `another shipper (${found?.claim.holder ?? 'unknown'}) took the replica over; this one stops`,
+      'seawall/claim',
+    );
+  }
+
+  async #takeSnapshots(): Promise<void> {
+    const asked = this.#snapshotAsked;
+    if (asked.length === 0 || this.#follower === undefined || this.#lost !== undefined) return;
+    this.#snapshotAsked = [];
+    try {
+      const key = await this.#takeSnapshot(this.#follower);
+      for (const { resolve } of asked) resolve(key);
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+      if (error instanceof ContinuityLost) this.#lose(error.reason);
+      else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') this.#lose('checksum-mismatch');
+      else if (error instanceof Fenced) throw error;
+    }
+  }
+
+  async #takeSnapshot(follower: Follower): Promise<string> {
+    const { live, store, emit } = this.#context;
+    try {
+      for (;;) {
+        const sealed = follower.sealForSnapshot();
+        if (sealed.kind === 'sealed') break;
+        if (sealed.kind === 'blocked') emit({ type: 'blocked', by: sealed.by });
+        await sleep(100, undefined, { signal: this.#abort.signal });
+      }
+      const { generation, index, state } = follower.point;
+      const facts = { generation, index, pageSize: live.pageSize, ...state, reason: 'request', file: live.owner() };
+      // What was captured so far is the index before this snapshot: it goes first.
+      for (
+        let segment = this.#staging.first();
+        segment !== undefined && this.#lost === undefined;
+        segment = this.#staging.first()
+      ) {
+        await this.#ship(segment);
+      }
+      const blocks = fileBlocks(live, state.pages, this.#abort.signal, (done, total) => {
+        emit({ type: 'progress', what: 'snapshot', done, total });
+      });
+      const written = await writeSnapshot(store, facts, this.#codec, blocks);
+      this.#snapshots++;
+      this.#bytes += written.size;
+      emit({ type: 'snapshot', key: written.key, bytes: written.size });
+      return written.key;
+    } finally {
+      live.releaseSnapshot();
+    }
+  }
+
+  /** Renews the head when it is due and everything is in the bucket. */
+  async #beat(atEnd: boolean): Promise<void> {
+    const { store, settings, now } = this.#context;
+    const uploaded = this.#uploaded;
+    if (uploaded === undefined || settings.heartbeat === 0) return;
+    if (!atEnd && now() - this.#headAt < settings.heartbeat) return;
+    if (this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
+    const { point } = uploaded;
+    await persistently(this.#uploadSettings(), () =>
+      writeHead(store, {
+        position: point,
+        checksum: point.state.checksum,
+        pages: point.state.pages,
+        committed: point.state.time,
+        seen: now(),
+      }),
+    );
+    this.#headAt = now();
+  }
+
+  #uploadSettings(): UploadSettings {
+    return {
+      retryMax: this.#context.settings.retryMax,
+      signal: this.#abort.signal,
+      onFailure: (error, failures) => {
+        this.#problem = toPlain(error);
+        this.#failures = failures;
+        if (this.#state === 'streaming') this.#setState('retrying');
+        this.#context.emit({ type: 'problem', error: this.#problem, failures });
+        if (this.#uploaded === undefined && this.#firstFailure !== undefined) {
+          this.#firstFailure(error);
+          this.#firstFailure = undefined;
+        }
+      },
+    };
+  }
+
+  #succeeded(): void {
+    if (this.#problem === undefined) return;
+    this.#problem = undefined;
+    if (this.#state === 'retrying') this.#setState('streaming');
+    this.#context.emit({ type: 'recovered', failures: this.#failures });
+  }
+
+  #lose(reason: string): void {
+    this.#lost ??= reason;
+    for (const waiter of this.#waiters) waiter.place = undefined;
+    this.#wake();
+  }
+
+  #resolveWaiters(): void {
+    const uploaded = this.#uploaded;
+    if (uploaded === undefined) return;
+    const left: Waiter[] = [];
+    for (const waiter of this.#waiters) {
+      if (waiter.place === undefined || comparePlaces(uploaded, waiter.place) < 0) left.push(waiter);
+      else {
+        waiter.resolve({
+          position: formatPosition(uploaded.point),
+          checksum: formatChecksum(uploaded.point.state.checksum),
+        });
+      }
+    }
+    this.#waiters = left;
+  }
+
+  #fail(error: unknown): void {
+    this.#problem = toPlain(error);
+    this.#setState(error instanceof Fenced ? 'fenced' : 'failed');
+    this.#stopping = true;
+    this.#abort.abort(error);
+    this.#context.emit({ type: 'problem', error: this.#problem, failures: this.#failures + 1 });
+    this.#rejectAll(error);
+    this.#firstFailure?.(error);
+  }
+
+  #rejectAll(error: unknown): void {
+    for (const { reject } of this.#waiters.splice(0)) reject(error);
+    for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
+  }
+
+  #ended(): Error {
+    const because = this.#problem === undefined ? '' : `: ${this.#problem.message}`;
+    if (this.#state === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);
+    return new SeawallError(
+      'refused',
+      this.#state === 'failed' ? 'FAILED' : 'STOPPED',
+      `the shipper has ${this.#state === 'failed' ? 'failed' : 'stopped'}${because}`,
+    );
+  }
+
+  #setState(state: ShipperState): void {
+    if (state === this.#state) return;
+    const before = this.#state;
+    this.#state = state;
+    this.#context.emit({ type: 'state', state, before });
+  }
+}
+
+function comparePlaces(a: Place, b: Place): number {
+  return a.era - b.era || a.index - b.index || a.offset - b.offset;
+}

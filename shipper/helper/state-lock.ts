@@ -1,0 +1,84 @@
+/**
+ * The state folder of one database, and the lock on it: one shipper per database on a machine.
+ *
+ * The lock is an exclusive transaction on a small SQLite file, so the system drops it when the process dies, however
+ * it dies. A text file beside it tells people who holds it.
+ */
+import Database from 'better-sqlite3';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SeawallError } from '../../replica/errors.ts';
+
+/** How long a start waits for a former helper that is still uploading, milliseconds. */
+const WAIT_MS = 15_000;
+
+export class StateLock {
+  readonly folder: string;
+  readonly #lock: Database.Database;
+
+  private constructor(folder: string, lock: Database.Database) {
+    this.folder = folder;
+    this.#lock = lock;
+  }
+
+  /** Takes the lock; waits a while for a former helper to finish. Throws `refused` with the holder's pid. */
+  static async take(folder: string, database: string, wait = WAIT_MS): Promise<StateLock> {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new SeawallError(
+        'local',
+        'STATE_FOLDER',
+        `the state folder ${folder} cannot be made: ${String(error)}`,
+        { path: folder },
+        error,
+      );
+    }
+    const until = performance.now() + wait;
+    for (;;) {
+      const lock = tryLock(join(folder, 'lock'));
+      if (lock !== undefined) {
+        writeFileSync(join(folder, 'holder'), `${process.pid} on ${hostname()}\n`);
+        return new StateLock(folder, lock);
+      }
+      if (performance.now() >= until) {
+        const holder = readHolder(folder);
+        throw new SeawallError(
+          'refused',
+          'ALREADY_SHIPPED',
+          `${database} is being shipped by process ${holder}. One database has one shipper; stop that one first.`,
+          { path: database, actual: holder },
+        );
+      }
+      await sleep(50);
+    }
+  }
+
+  release(): void {
+    rmSync(join(this.folder, 'holder'), { force: true });
+    this.#lock.close();
+  }
+}
+
+function tryLock(path: string): Database.Database | undefined {
+  const lock = new Database(path, { timeout: 0 });
+  try {
+    lock.pragma('journal_mode = MEMORY');
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY') === true) return undefined;
+    throw new SeawallError('local', 'STATE_LOCK', `the lock ${path} cannot be used: ${String(error)}`, { path }, error);
+  }
+}
+
+function readHolder(folder: string): string {
+  try {
+    return readFileSync(join(folder, 'holder'), 'utf8').trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,6 @@
+import '../replica/require-node.ts';
+
+export { Shipper, type ShipperEvents } from './shipper.ts';
+export type { ShipperOptions } from './options.ts';
+export type { PlainError, ShipperEvent, ShipperState, ShipperStatus, Synced } from './protocol.ts';
+export { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/errors.ts';

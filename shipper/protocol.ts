@@ -1,0 +1,110 @@
+/** What the app's handle and the helper process say to each other. Plain JSON values only. */
+import type { ErrorFacts, ErrorKind } from '../replica/errors.ts';
+import type { Settings } from './options.ts';
+
+export type ShipperState =
+  | 'starting'
+  /** A new generation's snapshot is being made. */
+  | 'snapshotting'
+  | 'streaming'
+  /** The store does not take uploads; tried again and again. */
+  | 'retrying'
+  /** Another shipper took the replica over; nothing is shipped any more. */
+  | 'fenced'
+  /** The database cannot be followed; nothing is shipped. */
+  | 'failed'
+  | 'stopped';
+
+export interface ShipperStatus {
+  readonly state: ShipperState;
+  readonly database: string;
+  readonly replica: string;
+  readonly generation?: string;
+  /** Why the generation was started, when this shipper started it. */
+  readonly reason?: string;
+  /** The end of what is in the bucket. */
+  readonly position?: string;
+  /** The database checksum there, sixteen hex digits. */
+  readonly checksum?: string;
+  /** When the last commit in the bucket was captured, milliseconds since 1970. */
+  readonly committed?: number;
+  /** When an upload last succeeded, milliseconds since 1970. */
+  readonly uploaded?: number;
+  /** Commits are waiting to be uploaded. */
+  readonly behind: boolean;
+  /** Bytes of captured segments that wait for the store. */
+  readonly staged: number;
+  /** What keeps the WAL from being ended: a long `reader`, a `writer`, or a `checkpoint` of the app. */
+  readonly blockedBy?: string;
+  readonly problem?: PlainError;
+  readonly segments: number;
+  readonly snapshots: number;
+  readonly bytes: number;
+  /** Resident memory of the helper, bytes. */
+  readonly memory: number;
+  readonly pid: number;
+}
+
+export interface PlainError {
+  readonly kind: ErrorKind | 'usage' | 'unknown';
+  readonly code: string;
+  readonly message: string;
+  readonly facts?: ErrorFacts;
+}
+
+export type ShipperEvent =
+  | { readonly type: 'state'; readonly state: ShipperState; readonly before: ShipperState }
+  | {
+      readonly type: 'restored';
+      readonly position: string;
+      readonly checksum: string;
+      readonly pages: number;
+      readonly bytes: number;
+    }
+  | {
+      readonly type: 'generation';
+      readonly generation: string;
+      readonly reason: string;
+      readonly pages: number;
+      readonly milliseconds: number;
+    }
+  | {
+      readonly type: 'resumed';
+      readonly generation: string;
+      readonly way: string;
+      readonly pages: number;
+      readonly milliseconds: number;
+    }
+  | {
+      readonly type: 'segment';
+      readonly key: string;
+      readonly position: string;
+      readonly bytes: number;
+      readonly frames: number;
+    }
+  | { readonly type: 'snapshot'; readonly key: string; readonly bytes: number }
+  | { readonly type: 'progress'; readonly what: 'snapshot' | 'restore'; readonly done: number; readonly total?: number }
+  | { readonly type: 'problem'; readonly error: PlainError; readonly failures: number }
+  | { readonly type: 'recovered'; readonly failures: number }
+  | { readonly type: 'blocked'; readonly by: string };
+
+export type Request =
+  | { readonly ask: 'start'; readonly settings: Settings }
+  | { readonly ask: 'sync' }
+  | { readonly ask: 'snapshot' }
+  | { readonly ask: 'status' }
+  | { readonly ask: 'stop' };
+
+export type ToHelper = Request & { readonly id: number };
+
+export type FromHelper =
+  | { readonly tell: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly tell: 'failure'; readonly id: number; readonly error: PlainError }
+  | { readonly tell: 'event'; readonly event: ShipperEvent };
+
+/** What `sync()` answers. */
+export interface Synced {
+  /** Everything committed before the call lies at or before this position, and is in the bucket. */
+  readonly position: string;
+  readonly checksum: string;
+}
