@@ -173,9 +173,7 @@ async function planTime(store: Store, timeline: Timeline, time: number): Promise
   if (next !== undefined) {
     if (next.index > reachOf(chain, base) + 1) throw await notKept(plan.time);
     await checkReaches(store, generation, reader, next);
-  } else if (timeline.head !== undefined && time >= timeline.head.committed) {
-    await checkHead(timeline, generation, reader);
-  }
+  } else if (time > plan.time) await checkHead(timeline, generation, reader);
   return plan;
 }
 

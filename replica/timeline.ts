@@ -33,15 +33,22 @@ export interface Timeline {
 
 /** Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
 export async function loadTimeline(store: Store): Promise<Timeline> {
-  const { generations, foreign } = await listGenerations(store);
   const claim = (await readClaim(store))?.claim;
+  const { generations, foreign } = await listGenerations(store, claim !== undefined);
   const head = await readHead(store);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   return { generations, current: currentOf(generations, claim, head), claim, head, floors, foreign };
 }
 
-/** The generations alone, without claim, head and floors. */
-export async function listGenerations(store: Store): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
+/**
+ * The generations alone, without claim, head and floors. With `tolerant`, one whose oldest object is damaged is put in
+ * its place by the store's clock, so that it does not keep the others from being restored; whoever needs that object
+ * meets the error. That is safe only where the order does not decide which generation is the current one.
+ */
+export async function listGenerations(
+  store: Store,
+  tolerant: boolean,
+): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
   const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
   const foreign: string[] = [];
   for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
@@ -67,7 +74,7 @@ export async function listGenerations(store: Store): Promise<Pick<Timeline, 'gen
     segments.sort(comparePlaces);
     generations.push({ id, snapshots, segments });
   }
-  await sortByStart(store, generations);
+  await sortByStart(store, generations, tolerant);
   return { generations, foreign };
 }
 
@@ -84,19 +91,20 @@ export function currentOf(
   return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);
 }
 
-async function sortByStart(store: Store, generations: Generation[]): Promise<void> {
+async function sortByStart(store: Store, generations: Generation[], tolerant: boolean): Promise<void> {
   if (generations.length < 2) return;
   const starts = new Map<string, number>();
-  for (const generation of generations) starts.set(generation.id, await startForOrder(store, generation));
+  for (const generation of generations) {
+    starts.set(generation.id, await startForOrder(store, generation, tolerant));
+  }
   generations.sort((a, b) => starts.get(a.id)! - starts.get(b.id)! || (a.id < b.id ? -1 : 1));
 }
 
-/** A damaged object must not keep other generations from being restored; whoever needs this one meets the error. */
-async function startForOrder(store: Store, generation: Generation): Promise<number> {
+async function startForOrder(store: Store, generation: Generation, tolerant: boolean): Promise<number> {
   try {
     return await startOf(store, generation);
   } catch (error) {
-    if (!isKind(error, 'corrupt', 'unsupported')) throw error;
+    if (!tolerant || !isKind(error, 'corrupt', 'unsupported')) throw error;
     return (generation.snapshots[0] ?? generation.segments[0])!.lastModified;
   }
 }
