@@ -89,7 +89,7 @@ export async function restorePlan(
       walPages,
     };
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to tell
     throw localError(error, target);
   }
 }
@@ -155,10 +155,8 @@ async function dress(path: string, owner: FileOwner | undefined): Promise<void> 
 }
 
 async function publish(temporary: string, target: string, force: boolean): Promise<void> {
-  if (force) {
-    for (const suffix of ['-wal', '-shm', '-journal']) await rm(`${target}${suffix}`, { force: true });
-    await rename(temporary, target);
-  } else {
+  if (force) await replace(temporary, target);
+  else {
     await linkOrRename(temporary, target);
     await rm(temporary, { force: true });
   }
@@ -168,6 +166,29 @@ async function publish(temporary: string, target: string, force: boolean): Promi
   } finally {
     await folder.close();
   }
+}
+
+/**
+ * Takes the place of an existing file. Its WAL or journal is moved out of the way first, since SQLite would replay it
+ * into the restored file, and deleted last: until the new file stands, the old one is not lost.
+ */
+async function replace(temporary: string, target: string): Promise<void> {
+  const moved: { readonly from: string; readonly to: string }[] = [];
+  try {
+    for (const suffix of ['-wal', '-journal']) {
+      const from = `${target}${suffix}`;
+      const to = `${temporary}${suffix}`;
+      if ((await lstat(from).catch(() => undefined)) === undefined) continue;
+      await rename(from, to);
+      moved.push({ from, to });
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    for (const { from, to } of moved) await rename(to, from);
+    throw error;
+  }
+  await rm(`${target}-shm`, { force: true });
+  for (const { to } of moved) await rm(to, { force: true });
 }
 
 /** A hard link never replaces; file systems without links fall back to a check and a rename. */
