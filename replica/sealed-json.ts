@@ -22,33 +22,42 @@ export function seal(kind: string, version: number, body: Json): Buffer {
 
 /** Opens what {@link seal} wrote. Throws `corrupt` (SEALED_…) or `unsupported` for a newer version. */
 export function unseal(kind: string, version: number, bytes: Buffer, key: string): Json {
-  if (bytes.length > MAX_SEALED) throw corrupt('SEALED_SIZE', `${bytes.length} bytes are no ${kind}`, { key });
+  const sealed = unsealAny(bytes, key);
+  if (sealed.kind !== kind) throw corrupt('SEALED_KIND', `not a ${kind}`, { key });
+  if (sealed.version !== version) {
+    throw new SeawallError(
+      'unsupported',
+      'SEALED_VERSION',
+      `${key}: this release reads version ${version} of a ${kind}`,
+      { key },
+    );
+  }
+  return sealed.body;
+}
+
+/** Opens a sealed object of whatever kind and version. */
+export function unsealAny(
+  bytes: Buffer,
+  key: string,
+): { readonly kind: Json; readonly version: Json; readonly body: Json } {
+  if (bytes.length > MAX_SEALED) throw corrupt('SEALED_SIZE', `${bytes.length} bytes are no control object`, { key });
   const text = bytes.toString('utf8');
   const end = text.length - ',"crc32":"00000000"}'.length;
   if (end < 0 || text.slice(end) !== `,"crc32":"${hex(crc32(text.slice(0, Math.max(end, 0))))}"}`) {
-    throw corrupt('SEALED_CRC', `the ${kind} does not match its CRC`, { key });
+    throw corrupt('SEALED_CRC', 'the object does not match its CRC', { key });
   }
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (error) {
-    throw corrupt('SEALED_JSON', `the ${kind} is not JSON`, { key }, error);
+    throw corrupt('SEALED_JSON', 'the object is not JSON', { key }, error);
   }
-  if (typeof parsed !== 'object' || parsed === null || !('seawall' in parsed) || parsed.seawall !== kind) {
-    throw corrupt('SEALED_KIND', `not a ${kind}`, { key });
+  if (typeof parsed !== 'object' || parsed === null) throw corrupt('SEALED_JSON', 'the object has no fields', { key });
+  const { seawall: kind, version, body } = parsed as { readonly [key: string]: Json };
+  if (kind === undefined || version === undefined || body === undefined) {
+    throw corrupt('SEALED_JSON', 'the object has no kind, version or body', { key });
   }
-  if (!('version' in parsed) || parsed.version !== version) {
-    throw new SeawallError(
-      'unsupported',
-      'SEALED_VERSION',
-      `${key}: this release reads version ${version} of a ${kind}`,
-      {
-        key,
-      },
-    );
-  }
-  if (!('body' in parsed)) throw corrupt('SEALED_JSON', `the ${kind} has no body`, { key });
-  return parsed.body as Json;
+  return { kind, version, body };
 }
 
 /** Reads the fields of a sealed body, each checked; unknown and missing fields are errors. */

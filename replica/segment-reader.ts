@@ -78,22 +78,25 @@ export async function* readIndex(
   const cursor = new WalCursor(generation, index);
   const fetched = mapOrdered(segments, AHEAD, async (segment) => {
     const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
-    return { segment, key, body: segment.size <= WHOLE ? (await store.get(key)).body : undefined };
+    try {
+      return { segment, key, opened: await openSegment(store, generation, segment) };
+    } catch (error) {
+      throw withKey(error, key);
+    }
   });
   let expected = 0;
-  for await (const { segment, key, body } of fetched) {
+  for await (const { segment, key, opened } of fetched) {
     if (segment.offset !== expected) throw gap(generation, index, expected, key);
     try {
-      const header = body === undefined ? undefined : wholeHeader(body, generation, segment);
-      if (header !== undefined && body !== undefined) {
+      if ('header' in opened) {
+        const { header, body } = opened;
         const frames = cursor.feed(decodeSegment(body, header, segment.codec));
         checkMarks(header, frames);
         expected = segment.offset + header.rawLength;
         yield { segment, header, frames, complete: true };
       } else {
-        const source = new ByteSource(body === undefined ? store.stream(key) : once(body));
         let length = 0;
-        for await (const raw of lz4DecodeFrame(source)) {
+        for await (const raw of opened.raw()) {
           length += raw.length;
           yield { segment, header: undefined, frames: cursor.feed(raw), complete: false };
         }
@@ -109,12 +112,19 @@ export async function* readIndex(
   }
 }
 
-function wholeHeader(body: Buffer, generation: string, segment: SegmentRef): ParsedSegmentHeader | undefined {
-  const parsed = parseSegmentHeader(body);
-  if (parsed === undefined) return undefined;
-  if ('needs' in parsed) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
-  checkIdentity(parsed, generation, segment);
-  return parsed;
+/** A segment of ours with its bytes; of another program's, the raw WAL bytes in pieces. */
+export type OpenSegment =
+  { readonly header: ParsedSegmentHeader; readonly body: Buffer } | { readonly raw: () => AsyncGenerator<Buffer> };
+
+export async function openSegment(store: Store, generation: string, segment: SegmentRef): Promise<OpenSegment> {
+  const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
+  if (segment.size > WHOLE) return { raw: () => lz4DecodeFrame(new ByteSource(store.stream(key))) };
+  const { body } = await store.get(key);
+  const header = parseSegmentHeader(body);
+  if (header === undefined) return { raw: () => lz4DecodeFrame(new ByteSource(once(body))) };
+  if ('needs' in header) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
+  checkIdentity(header, generation, segment);
+  return { header, body };
 }
 
 /** An object under another's name would decode well and be wrong. */
@@ -124,7 +134,8 @@ function checkIdentity(header: ParsedSegmentHeader, generation: string, segment:
   }
 }
 
-function checkMarks(header: ParsedSegmentHeader, frames: readonly Frame[]): void {
+/** Throws `corrupt` (SEGMENT_MARKS) when the header names a commit that the segment's frames do not have. */
+export function checkMarks(header: ParsedSegmentHeader, frames: readonly Frame[]): void {
   const commits = new Map(frames.filter((frame) => frame.commitPages !== 0).map((f) => [f.end, f.commitPages]));
   for (const mark of header.marks) {
     if (commits.get(mark.offset) !== mark.pages) {

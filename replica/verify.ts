@@ -1,0 +1,189 @@
+/**
+ * Verification: every object of a replica, read and checked, without restoring anything.
+ *
+ * Each snapshot is decoded whole and its page hashes are computed anew; each segment is decoded, its frames are
+ * followed along the WAL's chain, and the database checksum is carried from commit to commit and compared with what
+ * the shipper recorded. A damaged object is a problem in the report, and what can still be checked behind it is.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { isKind, SeawallError } from './errors.ts';
+import { formatChecksum } from './format/page-hashes.ts';
+import { CLAIM_KEY, CONTROL, FLOORS_KEY, HEAD_KEY } from './layout.ts';
+import { planLatest } from './plan.ts';
+import { formatPosition } from './position.ts';
+import { restorePlan } from './restore.ts';
+import { unsealAny } from './sealed-json.ts';
+import type { Store } from './store/store.ts';
+import { listGenerations, type Generation } from './timeline.ts';
+import { GenerationCheck, type GenerationReport } from './verify-generation.ts';
+
+export interface VerifyOptions {
+  /**
+   * Also restores the latest state of each generation into a temporary folder and hands the file to `integrity`, which
+   * runs SQLite's integrity_check and foreign_key_check on it and returns what they found, nothing when all is well.
+   */
+  readonly deep?: {
+    readonly integrity: (path: string) => Promise<readonly string[]>;
+    /** Where to restore to; the system's folder for temporary files unless given. */
+    readonly folder?: string;
+  };
+  /** Called after each object with objects checked so far and in all. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Problem {
+  /** The object, or the place, that is wrong. */
+  readonly key: string;
+  /** Stable; see {@link SeawallError}. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface VerifyReport {
+  readonly objects: number;
+  /** Stored bytes. */
+  readonly bytes: number;
+  readonly snapshots: number;
+  readonly segments: number;
+  /** Commits found in the WAL. */
+  readonly commits: number;
+  readonly generations: readonly GenerationReport[];
+  readonly problems: readonly Problem[];
+  /** Things that are no damage but that someone should know: foreign keys, generations without a snapshot. */
+  readonly warnings: readonly Problem[];
+  /** Objects whose content is proven by a recorded database checksum, and those that have only the WAL's own. */
+  readonly proof: { readonly recorded: number; readonly frames: number };
+}
+
+/** Takes findings; the same finding at the same object counts once. */
+export interface Findings {
+  problem(key: string, code: string, message: string): void;
+  warning(key: string, code: string, message: string): void;
+  /** Turns a decoder's failure into a problem; what is no finding (network, permissions, bugs) is thrown on. */
+  failed(key: string, error: unknown): void;
+  /** An object has been looked at. */
+  checked(): void;
+}
+
+/**
+ * Verifies a whole replica. Memory: 16 bytes a page and a few blocks. Throws what keeps it from reading (`denied`,
+ * `unreachable`) and `missing` (REPLICA_EMPTY); everything else is in the report.
+ */
+export async function verify(store: Store, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const { generations, foreign } = await listGenerations(store, true);
+  const control = await controlKeys(store);
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  const total = generations.reduce((sum, each) => sum + each.snapshots.length + each.segments.length, control.length);
+  let done = 0;
+  const findings: Findings = {
+    problem: (key, code, message) => addOnce(problems, { key, code, message }),
+    warning: (key, code, message) => addOnce(warnings, { key, code, message }),
+    failed(key, error) {
+      if (!isFinding(error)) throw error;
+      addOnce(problems, { key: error.facts.key ?? key, code: error.code, message: error.message });
+    },
+    checked: () => options.onProgress?.(++done, total),
+  };
+
+  const { head, floors } = await checkControl(store, control, generations, findings);
+  for (const key of foreign) findings.warning(key, 'FOREIGN_KEY', `${key}: neither a snapshot nor a WAL segment`);
+  const reports: GenerationReport[] = [];
+  for (const generation of generations) {
+    const ofHead = head?.position.generation === generation.id ? head : undefined;
+    const check = new GenerationCheck(store, generation, floors.get(generation.id) ?? 0, ofHead, findings);
+    reports.push(await check.run());
+  }
+  if (options.deep !== undefined) await checkDeep(store, generations, options.deep, findings);
+
+  const sum = (of: (report: GenerationReport) => number): number => reports.reduce((all, each) => all + of(each), 0);
+  return {
+    objects: total,
+    bytes: sum((each) => each.bytes) + control.reduce((all, { size }) => all + size, 0),
+    snapshots: sum((each) => each.snapshots),
+    segments: sum((each) => each.segments),
+    commits: sum((each) => each.commits),
+    generations: reports,
+    problems,
+    warnings,
+    proof: { recorded: sum((each) => each.proof.recorded), frames: sum((each) => each.proof.frames) },
+  };
+}
+
+/** What is wrong with the bytes; not that they could not be had. */
+function isFinding(error: unknown): error is SeawallError {
+  return isKind(error, 'corrupt', 'unsupported', 'missing', 'point');
+}
+
+function addOnce(list: Problem[], found: Problem): void {
+  if (!list.some(({ key, code }) => key === found.key && code === found.code)) list.push(found);
+}
+
+async function controlKeys(store: Store): Promise<{ readonly key: string; readonly size: number }[]> {
+  const found: { key: string; size: number }[] = [];
+  for await (const { key, size } of store.list(CONTROL)) found.push({ key, size });
+  return found;
+}
+
+async function checkControl(
+  store: Store,
+  keys: readonly { readonly key: string }[],
+  generations: readonly Generation[],
+  findings: Findings,
+): Promise<{ readonly head: Head | undefined; readonly floors: Floors }> {
+  let claim: Claim | undefined;
+  let head: Head | undefined;
+  let floors: Floors = new Map();
+  for (const { key } of keys) {
+    try {
+      if (key === CLAIM_KEY) claim = (await readClaim(store))?.claim;
+      else if (key === HEAD_KEY) head = await readHead(store);
+      else if (key === FLOORS_KEY) floors = (await readFloors(store))?.floors ?? floors;
+      else unsealAny((await store.get(key)).body, key);
+    } catch (error) {
+      findings.failed(key, error);
+    }
+    findings.checked();
+  }
+  const known = new Set(generations.map(({ id }) => id));
+  if (claim !== undefined && !known.has(claim.generation)) {
+    const message = `the claimed generation ${claim.generation} has no objects yet`;
+    findings.warning(CLAIM_KEY, 'CLAIM_WITHOUT_OBJECTS', message);
+  }
+  if (head !== undefined && !known.has(head.position.generation)) {
+    const message = `the head names ${formatPosition(head.position)}, of which nothing is there`;
+    findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
+  }
+  return { head, floors };
+}
+
+async function checkDeep(
+  store: Store,
+  generations: readonly Generation[],
+  deep: NonNullable<VerifyOptions['deep']>,
+  findings: Findings,
+): Promise<void> {
+  const folder = await mkdtemp(join(deep.folder ?? tmpdir(), 'seawall-verify-'));
+  try {
+    for (const generation of generations) {
+      if (generation.snapshots.length === 0) continue;
+      const key = `generations/${generation.id}`;
+      const path = join(folder, `${generation.id}.db`);
+      try {
+        const restored = await restorePlan(store, await planLatest(store, generation), path);
+        for (const finding of await deep.integrity(path)) {
+          const where = `${restored.position} (checksum ${formatChecksum(restored.checksum)})`;
+          findings.problem(key, 'DATABASE_INTEGRITY', `the database at ${where}: ${finding}`);
+        }
+      } catch (error) {
+        findings.failed(key, error);
+      }
+      for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(`${path}${suffix}`, { force: true });
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,146 @@
+/** A place for one scene: a database, a bucket folder, and ways to look at both. */
+import assert from 'node:assert/strict';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
+import { openStore } from '../../replica/store/open.ts';
+import type { ShipperEvent } from '../../shipper/protocol.ts';
+import type { ShipperOptions } from '../../shipper/index.ts';
+
+export interface AppMessage {
+  readonly helper?: number;
+  readonly event?: ShipperEvent;
+  readonly acknowledged?: number;
+  readonly position?: string;
+  readonly checksum?: string;
+  readonly failed?: string;
+}
+
+export class Scene implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'seawall-scene-'));
+  readonly database = join(this.folder, 'app.db');
+  bucket = join(this.folder, 'bucket');
+  readonly #children: ChildProcess[] = [];
+  #restored = 0;
+
+  /** Runs a writer of test/shipper/writers as a process of its own. */
+  writer(name: string, ...args: string[]): ChildProcess {
+    const child = fork(new URL(`./writers/${name}`, import.meta.url), [this.database, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  command(file: string, ...args: string[]): ChildProcess {
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#children.push(child);
+    return child;
+  }
+
+  /** An app process with its shipper; `acknowledged` grows as it reports. */
+  app(library: string, options: Partial<ShipperOptions> = {}): App {
+    return new App(this.writer('app.ts', this.bucket, library, JSON.stringify(options)));
+  }
+
+  /** The database as SQLite would leave it after a checkpoint; the live files are only read. */
+  image(): Buffer {
+    const copy = join(this.folder, 'image.db');
+    copyFileSync(this.database, copy);
+    if (existsSync(`${this.database}-wal`)) copyFileSync(`${this.database}-wal`, `${copy}-wal`);
+    const db = new Database(copy);
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.close();
+    const bytes = readFileSync(copy);
+    rmSync(copy);
+    return bytes;
+  }
+
+  async restore(options: RestoreOptions = {}): Promise<Restored> {
+    const store = await openStore(this.bucket);
+    try {
+      return await restore(store, join(this.folder, `restored-${++this.#restored}.db`), options);
+    } finally {
+      await store.close();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    await until(() => !existsSync(join(this.folder, 'app.db-seawall/holder')) || !alive(this.holder()), 20_000);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Process id in the state folder. */
+  holder(): number {
+    try {
+      return Number.parseInt(readFileSync(join(this.folder, 'app.db-seawall/holder'), 'utf8'), 10);
+    } catch {
+      return 0;
+    }
+  }
+}
+
+export class App {
+  readonly process: ChildProcess;
+  helper = 0;
+  acknowledged = 0;
+  checksum = '';
+  readonly events: ShipperEvent[] = [];
+  readonly failures: string[] = [];
+
+  constructor(process: ChildProcess) {
+    this.process = process;
+    process.on('message', (message: AppMessage) => {
+      if (message.helper !== undefined) this.helper = message.helper;
+      if (message.event !== undefined) this.events.push(message.event);
+      if (message.acknowledged !== undefined) this.acknowledged = message.acknowledged;
+      if (message.checksum !== undefined) this.checksum = message.checksum;
+      if (message.failed !== undefined) this.failures.push(message.failed);
+    });
+  }
+
+  reasons(): string[] {
+    return this.events.filter((event) => event.type === 'generation').map(({ reason }) => reason);
+  }
+
+  async acknowledges(more: number): Promise<void> {
+    const from = this.acknowledged;
+    await until(() => this.acknowledged >= from + more || this.process.exitCode !== null, 30_000);
+    assert.equal(this.process.exitCode, null, 'the app ended by itself');
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+  }
+
+  /** Waits until the helper has shipped what was committed and ended. */
+  async helperEnds(): Promise<void> {
+    await until(() => !alive(this.helper), 30_000);
+  }
+}
+
+export async function until(done: () => boolean, limit: number): Promise<void> {
+  const end = Date.now() + limit;
+  while (!done()) {
+    if (Date.now() > end) throw new Error(`not within ${limit} ms: ${done.toString()}`);
+    await sleep(10);
+  }
+}
+
+export function alive(pid: number): boolean {
+  if (pid === 0) return false;
+  try {
+    process.kill(pid, 0);
+    // A process that ended but was not waited for still answers.
+    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+  } catch {
+    return false;
+  }
+}
