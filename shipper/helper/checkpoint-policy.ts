@@ -41,7 +41,9 @@ const LONGEST_SEAL_PAUSE = 5000;
 export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): CheckpointAction {
   if (wal.used === 0) return { kind: 'none' };
   const due = wal.indexAge >= limits.sealInterval;
-  if (wal.pending === 0 && (wal.used >= limits.checkpointAt || due)) return { kind: 'seal-idle' };
+  // Whoever copied the last frame (the app's own checkpoint, or ours) wants the WAL to start anew, and a checkpoint of
+  // the app in RESTART or TRUNCATE mode may be waiting for just that with the write lock held.
+  if (wal.pending === 0) return { kind: 'seal-idle' };
   if (wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)) {
     if (wal.used >= limits.sealAt) return { kind: 'seal', why: 'length' };
     if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };

@@ -35,6 +35,8 @@ export class Follower {
   readonly #now: () => number;
   #point: CapturePoint;
   #hashes: PageHashes;
+  /** The end of the last segment captured; in the index before that of `#point` when that one holds nothing yet. */
+  #taken: { readonly index: number; readonly offset: number };
   /** Set while the present index has not begun: where in the WAL its predecessor ended. */
   #boundary: Boundary | undefined;
   /** Frames at the start of the present index that repeat older history (see `#enter`). */
@@ -60,6 +62,7 @@ export class Follower {
     this.#settings = settings;
     this.#now = now;
     this.#point = start.point;
+    this.#taken = start.point;
     this.#hashes = start.hashes;
     this.#boundary = start.boundary;
   }
@@ -102,7 +105,7 @@ export class Follower {
     const wal = this.#live.walIndex();
     const end = wal === undefined ? undefined : this.#enter(wal);
     if (end !== undefined && end > (this.#seen.at(-1)?.offset ?? this.#point.offset)) this.#remember(end);
-    return { index: this.#point.index, offset: Math.max(end ?? 0, this.#point.offset) };
+    return end === undefined || end <= this.#point.offset ? this.#taken : { index: this.#point.index, offset: end };
   }
 
   hasNews(): boolean {
@@ -146,6 +149,7 @@ export class Follower {
     });
     if (segment === undefined) return 'nothing';
     this.#point = segment.after;
+    this.#taken = { index: segment.index, offset: segment.end };
     this.#seen = this.#seen.filter(({ offset }) => offset > segment.end);
     if (this.#staging.push(segment)) return 'captured';
     return 'overflow';
@@ -179,9 +183,8 @@ export class Follower {
     }
     const current = this.#point.wal;
     if (current !== undefined && (wal.salt1 !== current.salt1 || wal.salt2 !== current.salt2)) {
-      if (wal.salt1 !== (current.salt1 + 1) >>> 0) {
-        throw new ContinuityLost('wal-replaced', 'the WAL was removed or replaced by another');
-      }
+      // Which salts follow says nothing: a TRUNCATE of the app counts an empty WAL, too, and a connection that never
+      // saw a restart draws new ones. That no frame was missed is the pin's doing.
       if (this.hasNews()) throw new ContinuityLost('wal-reset', 'the WAL was restarted before all of it was captured');
       this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
       this.#replayed = 0;
@@ -234,9 +237,8 @@ export class Follower {
         this.#live.checkpointPassive();
         break;
       case 'seal-idle':
-        // Only when all of it is safe already: then nothing is held up, and nothing is lost if this process dies.
-        if (!this.hasNews() && this.#staging.length === 0)
-          this.#sealed(this.#live.sealIdle((now) => this.#allCaptured(now)));
+        if (!this.#captureAll(wal)) throw stagingFull();
+        this.#sealed(this.#live.sealIdle((now) => this.#allCaptured(now)));
         break;
       case 'seal':
         this.#seal();
@@ -254,15 +256,14 @@ export class Follower {
 
   /** Seals; what there is is captured before the write lock is taken, so that only a tail is left under it. */
   #sealAndCapture(hold: boolean): SealResult {
-    const full = new ContinuityLost('staging-full', 'captured segments reached the staging limit');
     const ahead = this.#live.walIndex();
     if (ahead === undefined) return { kind: 'blocked', by: 'writer' };
-    if (!this.#captureAll(ahead)) throw full;
+    if (!this.#captureAll(ahead)) throw stagingFull();
     const result = this.#live.seal((wal) => {
       this.#pinnedFrames = wal.frames;
       return this.#captureAll(wal);
     }, hold);
-    if (result.kind === 'not-captured') throw full;
+    if (result.kind === 'not-captured') throw stagingFull();
     return result;
   }
 
@@ -276,4 +277,8 @@ export class Follower {
     const end = this.#enter(wal);
     return end === undefined || end === this.#point.offset;
   }
+}
+
+function stagingFull(): ContinuityLost {
+  return new ContinuityLost('staging-full', 'captured segments reached the staging limit');
 }

@@ -39,6 +39,7 @@ export class LiveDatabase {
   readonly #shm: number;
   readonly #file: number;
   readonly #inode: bigint;
+  readonly #shmInode: bigint;
   #snapshotReader: Connection | undefined;
   #wal: number | undefined;
   #pinned: 0 | 1 = 0;
@@ -84,6 +85,7 @@ export class LiveDatabase {
     this.#shm = openSync(`${path}-shm`, 'r');
     this.#file = openSync(path, 'r');
     this.#inode = fstatSync(this.#file, { bigint: true }).ino;
+    this.#shmInode = fstatSync(this.#shm, { bigint: true }).ino;
   }
 
   /** Pages and permissions as the file system tells them. */
@@ -92,10 +94,10 @@ export class LiveDatabase {
     return { mode: mode & 0o7777, uid, gid };
   }
 
-  /** True when the path no longer leads to the file that is open. */
+  /** True when the paths no longer lead to the files that are open: someone put another database in its place. */
   replaced(): boolean {
-    const found = statSync(this.path, { bigint: true, throwIfNoEntry: false });
-    return found?.ino !== this.#inode;
+    const inode = (path: string): bigint | undefined => statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+    return inode(this.path) !== this.#inode || inode(`${this.path}-shm`) !== this.#shmInode;
   }
 
   /** The committed end of the WAL; undefined while it is being changed this very moment. */

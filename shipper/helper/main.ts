@@ -90,11 +90,12 @@ async function start(settings: Settings): Promise<void> {
     };
     await replicator.start('start');
   } catch (error) {
-    if (running === undefined) {
-      live?.close();
-      lock.release();
-      await store?.close();
-    }
+    const failed = running;
+    running = undefined;
+    await failed?.replicator.stop(0).catch(() => undefined);
+    live?.close();
+    lock.release();
+    await store?.close();
     throw error;
   }
 }

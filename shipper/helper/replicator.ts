@@ -9,6 +9,7 @@ import { readClaim, writeHead } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { snapshotKey } from '../../replica/layout.ts';
 import { formatPosition } from '../../replica/position.ts';
 import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
@@ -386,6 +387,9 @@ export class Replicator {
       const blocks = fileBlocks(live, state.pages, this.#abort.signal, (done, total) => {
         emit({ type: 'progress', what: 'snapshot', done, total });
       });
+      const key = snapshotKey(generation, index, this.#codec.name);
+      // Nothing was committed since, or a compaction was faster: the snapshot is there already.
+      if ((await store.head(key)) !== undefined) return key;
       const written = await writeSnapshot(store, facts, this.#codec, blocks);
       this.#snapshots++;
       this.#bytes += written.size;

@@ -10,7 +10,7 @@ import Database from 'better-sqlite3';
 import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
-import type { ShipperOptions } from '../../shipper/index.ts';
+import { Shipper, type ShipperOptions } from '../../shipper/index.ts';
 
 export interface AppMessage {
   readonly helper?: number;
@@ -25,7 +25,9 @@ export class Scene implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'seawall-scene-'));
   readonly database = join(this.folder, 'app.db');
   bucket = join(this.folder, 'bucket');
+  readonly events: ShipperEvent[] = [];
   readonly #children: ChildProcess[] = [];
+  readonly #shippers: Shipper[] = [];
   #restored = 0;
 
   /** Runs a writer of test/shipper/writers as a process of its own. */
@@ -41,6 +43,20 @@ export class Scene implements AsyncDisposable {
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#children.push(child);
     return child;
+  }
+
+  /** A started shipper in this process; its events are kept in `events`. */
+  async ship(options: Partial<ShipperOptions> = {}): Promise<Shipper> {
+    const shipper = new Shipper({ database: this.database, replica: this.bucket, syncInterval: '30ms', ...options });
+    this.#shippers.push(shipper);
+    shipper.on('event', (event) => this.events.push(event));
+    await shipper.start();
+    return shipper;
+  }
+
+  /** Why generations were started, in order. */
+  reasons(): string[] {
+    return this.events.filter((event) => event.type === 'generation').map(({ reason }) => reason);
   }
 
   /** An app process with its shipper; `acknowledged` grows as it reports. */
@@ -72,7 +88,10 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
-    await until(() => !existsSync(join(this.folder, 'app.db-seawall/holder')) || !alive(this.holder()), 20_000);
+    for (const { pid } of this.#shippers) if (pid !== undefined && alive(pid)) process.kill(pid, 'SIGKILL');
+    const holder = this.holder();
+    if (alive(holder)) process.kill(holder, 'SIGKILL');
+    await until(() => !alive(holder), 5000);
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -11,11 +11,11 @@ const [path = '', library = '', seed = '1', duration = '1000'] = process.argv.sl
 const random = new Seeded(Number(seed));
 const until = Date.now() + Number(duration);
 let db = await open(library, path);
-db.exec(`CREATE TABLE IF NOT EXISTS load_${seed} (id INTEGER PRIMARY KEY, body BLOB)`);
 
 const below = (n: number): number => random.int(n);
 while (Date.now() < until) {
   try {
+    db.exec(`CREATE TABLE IF NOT EXISTS load_${seed} (id INTEGER PRIMARY KEY, body BLOB)`);
     step();
   } catch (error) {
     // Others write, too; whoever is second waits and tries again.

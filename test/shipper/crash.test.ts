@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'node:test';
+import { Seeded, seeds } from '../history/seeded.ts';
+import { Scene } from './scene.ts';
+import { committedIn } from './writers/ledger.ts';
+import { open } from './writers/library.ts';
+
+const [SEED = 1] = seeds(1, 1 + Math.floor(Math.random() * 1e6));
+const RERUN = `rerun: SEED=${SEED} node --test test/shipper/crash.test.ts`;
+const random = new Seeded(SEED);
+
+async function commits(path: string): Promise<number> {
+  const db = await open('better-sqlite3', path);
+  try {
+    return committedIn(db);
+  } finally {
+    db.close();
+  }
+}
+
+for (const library of ['better-sqlite3', 'node:sqlite']) {
+  test(`an app on ${library} that is killed leaves a helper that ships every commit and ends`, async () => {
+    await using scene = new Scene();
+    for (let round = 0; round < 4; round++) {
+      const app = scene.app(library, { syncInterval: '40ms', checkpointAt: '256KiB', sealAt: '1MiB' });
+      await app.acknowledges(40);
+      await sleep(random.int(300));
+      await app.kill();
+      await app.helperEnds();
+      const restored = await scene.restore();
+      assert.deepEqual(readFileSync(restored.path), scene.image(), `all that was committed; ${RERUN}`);
+      assert.ok((await commits(restored.path)) >= app.acknowledged, RERUN);
+    }
+  });
+}
+
+test('a helper that is killed has kept what sync() acknowledged, and the replica is a committed state', async () => {
+  await using scene = new Scene();
+  for (let round = 0; round < 6; round++) {
+    const app = scene.app('better-sqlite3', { syncInterval: '20ms', checkpointAt: '128KiB', sealAt: '512KiB' });
+    await app.acknowledges(60);
+    await sleep(random.int(200));
+    process.kill(app.helper, 'SIGKILL');
+    const { acknowledged } = app;
+    const restored = await scene.restore();
+    const found = await commits(restored.path);
+    assert.ok(found >= acknowledged, `${found} commits restored, ${acknowledged} acknowledged; ${RERUN}`);
+    await sleep(50);
+    await app.kill();
+  }
+});
+
+test('an app and its helper killed together lose nothing that was acknowledged, whatever the app does next', async () => {
+  await using scene = new Scene();
+  for (let round = 0; round < 6; round++) {
+    const app = scene.app('node:sqlite', { syncInterval: '20ms', checkpointAt: '128KiB', sealAt: '512KiB' });
+    await app.acknowledges(60);
+    await sleep(random.int(200));
+    process.kill(app.helper, 'SIGKILL');
+    await app.kill();
+    const restored = await scene.restore();
+    assert.ok((await commits(restored.path)) >= app.acknowledged, RERUN);
+  }
+});
