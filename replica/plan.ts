@@ -4,7 +4,7 @@
  * An unreachable point is an error that names the nearest reachable ones before and after; never an older state
  * passed off as the one that was asked for.
  */
-import { chainFrom, ChainReader, reachOf, sameState, type ChainIndex, type Found } from './chain.ts';
+import { chainFrom, ChainReader, reachOf, sameState, walGap, type ChainIndex, type Found } from './chain.ts';
 import { corrupt, SeawallError } from './errors.ts';
 import type { DatabaseState, ParsedSegmentHeader } from './format/segment.ts';
 import { HEAD_KEY, segmentKey } from './layout.ts';
@@ -103,7 +103,7 @@ async function planPosition(
   if (base.index === index && offset === 0) return snapshotOnly(store, generation, base);
   const last = offset === 0 ? index - 1 : index;
   const until = offset === 0 ? TO_THE_END : offset;
-  const whole = chainFrom(generation, base);
+  const whole = promised(chainFrom(generation, base), base, timeline.floors.get(generation.id) ?? 0);
   const reader = new ChainReader(store, generation, base, whole);
   const ended = reachOf(whole, base) >= index || reachedByHead(timeline, generation, wanted);
   const chain = whole.filter((entry) => entry.index <= last);
@@ -125,8 +125,19 @@ async function planPosition(
   const proof = until === TO_THE_END ? marks.at(-1) : marks.find((mark) => mark.offset >= until);
   if (proof?.restorable !== true)
     throw await notACommit(reader, generation, base, name, { index: last, offset: until });
+  const following = offset === 0 ? whole.find((entry) => entry.index === index)?.segments[0] : undefined;
+  if (following !== undefined) {
+    // The end of an index is where the next one goes on; short of that, segments are missing.
+    const next = await reader.header(following);
+    if (next !== undefined && !sameState(next.before, proof)) throw walGap(generation.id, following);
+  }
   const place = { index: last, offset: until === TO_THE_END ? proof.offset : until };
   return finish(generation, base, chain, place, { offset: proof.offset, state: proof }, proof.time);
+}
+
+/** WAL below the floor may end anywhere, so what stands above it does not continue it. */
+function promised(chain: readonly ChainIndex[], base: SnapshotRef, floor: number): readonly ChainIndex[] {
+  return base.index < floor ? chain.filter(({ index }) => index < floor) : chain;
 }
 
 /** The headers from a segment on, up to and with the first that names a commit. */

@@ -123,6 +123,25 @@ test('a damaged segment stops compaction, and nothing is written', async () => {
   assert.ok(history.states.length > 0);
 });
 
+test('an index that lost its last segments is never compacted to', async () => {
+  for (const seed of seeds(4, 770)) {
+    await rerunnable(seed, FILE, async () => {
+      const store = memoryStore();
+      const cut = { notRestorable: 0, joined: 0, midTransaction: 0 };
+      await buildHistory(store, { seed, commits: 20, checkpoints: 0.2, codec: 'lz4', cut });
+      const segments = (await keysOf(store)).filter((key) => key.includes('/wal/'));
+      const ends = segments.filter((key, i) => segments[i + 1]?.endsWith('_00000000.wal.lz4') && !key.endsWith('_00000000.wal.lz4')); // prettier-ignore
+      for (const key of ends) {
+        const { body } = await store.get(key);
+        await store.delete([key]);
+        const error = await expectKind(compact(store, { policy: 'always', now: NOW }), 'corrupt');
+        assert.equal(error.code, 'WAL_GAP');
+        await store.put(key, body);
+      }
+    });
+  }
+});
+
 async function damageFirst(store: Store, part: string): Promise<{ key: string }> {
   for await (const { key } of store.list('')) {
     if (!key.includes(part)) continue;

@@ -1,0 +1,68 @@
+/** What the retention planner decides about: every object, with the times that matter. */
+import type { Floors } from '../control.ts';
+import { segmentKey, snapshotKey } from '../layout.ts';
+import type { Store } from '../store/store.ts';
+import { snapshotTime, type Timeline } from '../timeline.ts';
+
+export interface StockedSnapshot {
+  readonly key: string;
+  readonly index: number;
+  /** Bytes stored. */
+  readonly size: number;
+  /** When the state it holds was captured, milliseconds since 1970. */
+  readonly time: number;
+  /** When the object was written, by the store's clock. */
+  readonly lastModified: number;
+}
+
+export interface StockedSegment {
+  readonly key: string;
+  readonly index: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly lastModified: number;
+}
+
+export interface StockedGeneration {
+  readonly id: string;
+  /** By index. */
+  readonly snapshots: readonly StockedSnapshot[];
+  /** By index and offset. */
+  readonly segments: readonly StockedSegment[];
+}
+
+export interface Inventory {
+  /** Oldest first. */
+  readonly generations: readonly StockedGeneration[];
+  /** The generation that restores of the latest state follow. */
+  readonly current: string | undefined;
+  /** Generations that claim or head name: in use, whatever they hold. */
+  readonly named: ReadonlySet<string>;
+  readonly floors: Floors;
+}
+
+/** Reads the times of all snapshots (one small request each). Throws `corrupt` for a snapshot that cannot be dated. */
+export async function takeInventory(store: Store, timeline: Timeline): Promise<Inventory> {
+  const generations: StockedGeneration[] = [];
+  for (const { id, snapshots, segments } of timeline.generations) {
+    const stocked: StockedSnapshot[] = [];
+    for (const ref of snapshots) {
+      const { index, codec, size, lastModified } = ref;
+      const time = await snapshotTime(store, id, ref);
+      stocked.push({ key: snapshotKey(id, index, codec), index, size, time, lastModified });
+    }
+    generations.push({
+      id,
+      snapshots: stocked,
+      segments: segments.map(({ index, offset, codec, size, lastModified }) => ({
+        key: segmentKey(id, index, offset, codec),
+        index,
+        offset,
+        size,
+        lastModified,
+      })),
+    });
+  }
+  const named = [timeline.claim?.generation, timeline.head?.position.generation].filter((id) => id !== undefined);
+  return { generations, current: timeline.current?.id, named: new Set(named), floors: timeline.floors };
+}

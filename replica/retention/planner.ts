@@ -1,0 +1,199 @@
+/**
+ * The retention planner: from an inventory and a policy, what is kept and why, what is deleted and why, or why
+ * nothing is. Pure: no store, no clock.
+ *
+ * Retention only narrows. An object goes only if every one of these allows it: the policy now; the policy as it was a
+ * grace period ago, over the objects there were then (so that a restore planned since then finds what it planned
+ * with); the object's own age; and the floor that the newest chain of the current generation is never touched.
+ */
+import { NO_WAL, type Floors } from '../control.ts';
+import type { Inventory, StockedGeneration, StockedSegment, StockedSnapshot } from './inventory.ts';
+import type { RetentionPolicy } from './policy.ts';
+import { wantedAt, type Wanted } from './wanted.ts';
+
+/** Milliseconds by which clocks may differ. */
+const CLOCK_TOLERANCE = 300_000;
+
+export interface Kept {
+  readonly key: string;
+  readonly size: number;
+  readonly reasons: readonly string[];
+}
+
+export interface Doomed {
+  readonly key: string;
+  readonly size: number;
+  readonly generation: string;
+  readonly reason: 'beyond-window' | 'unfinished';
+}
+
+export interface Refusal {
+  readonly code: 'NOTHING_RESTORABLE' | 'CLOCK' | 'WINDOW_HOLE';
+  readonly message: string;
+}
+
+export interface RetentionPlan {
+  readonly keep: readonly Kept[];
+  /** In the order in which they are to be deleted; see {@link deletionOrder}. */
+  readonly delete: readonly Doomed[];
+  /** When there is one, nothing is deleted. */
+  readonly refusals: readonly Refusal[];
+  /** To be recorded before anything is deleted. */
+  readonly floors: Floors;
+}
+
+export function planRetention(inventory: Inventory, policy: RetentionPolicy, now: number): RetentionPlan {
+  const wanted = wantedAt(inventory, policy, now);
+  const refusals = refusalsOf(inventory, policy, now, wanted);
+  if (refusals.length > 0 || wanted === undefined) {
+    const keep = objectsOf(inventory.generations).map(({ key, size }) => ({ key, size, reasons: ['refused'] }));
+    return { keep, delete: [], refusals, floors: inventory.floors };
+  }
+  const young = (object: { readonly lastModified: number }): boolean => object.lastModified > now - policy.grace;
+  const before = wantedAt(inventoryAsOf(inventory, now - policy.grace), policy, now - policy.grace);
+  const keep: Kept[] = [];
+  const doomed: Doomed[] = [];
+  const floors = new Map<string, number>();
+  let whole = false; // behind WAL that stays, nothing goes: a hole in the past would look like an idle time
+  for (const generation of inventory.generations) {
+    const cut = cutOf(generation, inventory, { wanted, before, young, whole });
+    whole ||= generation.snapshots.length > 0 && cut.floor !== NO_WAL;
+    const floor = Math.max(cut.floor, inventory.floors.get(generation.id) ?? 0);
+    if (floor > 0) floors.set(generation.id, floor);
+    keep.push(...cut.keep);
+    doomed.push(...cut.doomed);
+  }
+  return { keep, delete: doomed, refusals: [], floors };
+}
+
+interface Cut {
+  readonly floor: number;
+  readonly keep: readonly Kept[];
+  readonly doomed: readonly Doomed[];
+}
+
+interface Judges {
+  readonly wanted: Wanted;
+  /** What was wanted a grace period ago; undefined when nothing could be restored then. */
+  readonly before: Wanted | undefined;
+  readonly young: (object: { readonly lastModified: number }) => boolean;
+  /** An older generation keeps WAL, so this one is kept whole. */
+  readonly whole: boolean;
+}
+
+function cutOf(generation: StockedGeneration, inventory: Inventory, judges: Judges): Cut {
+  if (generation.snapshots.length === 0) return cutUnfinished(generation, inventory, judges);
+  const { id, snapshots, segments } = generation;
+  const { wanted, before, young, whole } = judges;
+  const limit = Math.min(
+    whole ? 0 : NO_WAL,
+    wanted.walFrom.get(id) ?? 0,
+    before?.walFrom.get(id) ?? 0, // a generation that was not there then is kept whole
+    segments.find(young)?.index ?? NO_WAL,
+  );
+  // WAL is of use only from a snapshot on, and is given up only up to one.
+  const base = limit === NO_WAL ? undefined : snapshots.findLast(({ index }) => index <= limit);
+  const from = limit === NO_WAL ? NO_WAL : (base?.index ?? 0);
+  const floor = Math.max(from, inventory.floors.get(id) ?? 0);
+
+  const keep: Kept[] = [];
+  const doomed: (StockedSnapshot | StockedSegment)[] = [];
+  for (const snapshot of snapshots) {
+    const reasons = new Set(wanted.snapshots.get(snapshot.key));
+    if (snapshot === base || (base === undefined && limit !== NO_WAL)) reasons.add('base');
+    if (reasons.size === 0 && whole) reasons.add('behind-older-wal');
+    const wasWanted = before === undefined || before.snapshots.has(snapshot.key);
+    if (reasons.size === 0 && (wasWanted || young(snapshot))) reasons.add('grace');
+    if (reasons.size > 0) keep.push({ key: snapshot.key, size: snapshot.size, reasons: [...reasons] });
+    else doomed.push(snapshot);
+  }
+  for (const segment of segments) {
+    if (segment.index < floor && !young(segment)) doomed.push(segment);
+    else keep.push({ key: segment.key, size: segment.size, reasons: [young(segment) ? 'grace' : 'window'] });
+  }
+  const reason = 'beyond-window';
+  const ordered = deletionOrder(doomed).map(({ key, size }) => ({ key, size, generation: id, reason }) as const);
+  return { floor: from, keep, doomed: ordered };
+}
+
+/** A generation without a snapshot restores nothing; once nobody can be at work on it any more, it goes. */
+function cutUnfinished({ id, segments }: StockedGeneration, inventory: Inventory, judges: Judges): Cut {
+  const inUse = inventory.named.has(id) || inventory.current === id;
+  if (inUse || segments.some(judges.young)) {
+    const reasons = [inUse ? 'named' : 'grace'];
+    return { floor: 0, keep: segments.map(({ key, size }) => ({ key, size, reasons })), doomed: [] };
+  }
+  const reason = 'unfinished';
+  return {
+    floor: 0,
+    keep: [],
+    doomed: deletionOrder(segments).map(({ key, size }) => ({ key, size, generation: id, reason }) as const),
+  };
+}
+
+/**
+ * Newest place first: the WAL of the highest index, from its last offset down to 0, then the snapshot of that index,
+ * then the index before it.
+ *
+ * So wherever the deletion stops, behind every snapshot that is left lies an unbroken beginning of the WAL that once
+ * followed it, and every state in it is a state the database had. The other way round, an index would be missing or
+ * cut short while a later one is still there, and a reader that takes what it finds (Litestream's skips missing
+ * indexes) would lay pages over the wrong state. Within an index the segment at offset 0 goes last, for the same
+ * reason. That what is left is no longer promised is said by the floors, written before.
+ */
+export function deletionOrder<T extends { readonly index: number; readonly offset?: number }>(
+  objects: readonly T[],
+): T[] {
+  return objects.toSorted((a, b) => b.index - a.index || (b.offset ?? -1) - (a.offset ?? -1));
+}
+
+/** The inventory without what was written after `time`. */
+function inventoryAsOf(inventory: Inventory, time: number): Inventory {
+  const there = (object: { readonly lastModified: number }): boolean => object.lastModified <= time;
+  const generations = inventory.generations
+    .map(({ id, snapshots, segments }) => ({
+      id,
+      snapshots: snapshots.filter(there),
+      segments: segments.filter(there),
+    }))
+    .filter(({ snapshots, segments }) => snapshots.length + segments.length > 0);
+  return { ...inventory, generations };
+}
+
+function refusalsOf(inventory: Inventory, policy: RetentionPolicy, now: number, wanted: Wanted | undefined): Refusal[] {
+  if (wanted === undefined) {
+    return [{ code: 'NOTHING_RESTORABLE', message: 'no generation has a snapshot, so nothing may be deleted' }];
+  }
+  const refusals: Refusal[] = [];
+  const latest = Math.max(...inventory.generations.flatMap(({ snapshots }) => snapshots.map(({ time }) => time)));
+  if (latest > now + Math.max(policy.grace, CLOCK_TOLERANCE)) {
+    const message = `a snapshot is dated ${new Date(latest).toISOString()}, after the present ${new Date(now).toISOString()}`;
+    refusals.push({ code: 'CLOCK', message: `${message}: one of the clocks is wrong` });
+  }
+  for (const generation of inventory.generations) {
+    const from = wanted.walFrom.get(generation.id) ?? NO_WAL;
+    const missing =
+      from === NO_WAL ? undefined : missingIndex(generation, from, inventory.floors.get(generation.id) ?? 0);
+    if (missing === undefined) continue;
+    const place = `${generation.id}/${missing.toString(16).padStart(8, '0')}`;
+    const message = `WAL ${place} is missing inside the window; nothing is deleted until that is understood`;
+    refusals.push({ code: 'WINDOW_HOLE', message });
+  }
+  return refusals;
+}
+
+/** The first index at or after `from` that should be there and is not. Below the floor nothing need be there. */
+function missingIndex({ snapshots, segments }: StockedGeneration, from: number, floor: number): number | undefined {
+  if (snapshots.length === 0) return undefined;
+  const starts = new Set(segments.filter(({ offset }) => offset === 0).map(({ index }) => index));
+  const bases = new Set(snapshots.map(({ index }) => index));
+  const first = Math.max(from, floor, Math.min(snapshots[0]!.index, segments[0]?.index ?? snapshots[0]!.index));
+  const last = Math.max(snapshots.at(-1)!.index - 1, segments.at(-1)?.index ?? 0);
+  if (segments.length > 0 && first <= last && !bases.has(first)) return first;
+  for (let index = first; index <= last; index++) if (!starts.has(index)) return index;
+  return undefined;
+}
+
+function objectsOf(generations: readonly StockedGeneration[]): { readonly key: string; readonly size: number }[] {
+  return generations.flatMap(({ snapshots, segments }) => [...snapshots, ...segments]);
+}

@@ -1,0 +1,149 @@
+/** Retention: one sweep over one replica. Plans, records what is given up, deletes, proves it, and reports. */
+import { NO_WAL, readFloors, writeFloors, type Floors } from '../control.ts';
+import { isKind } from '../errors.ts';
+import { GENERATIONS, REPORTS } from '../layout.ts';
+import { seal, type Json } from '../sealed-json.ts';
+import type { Store } from '../store/store.ts';
+import { loadTimeline } from '../timeline.ts';
+import { deleteInOrder, type Deletion, type Failure } from './deleter.ts';
+import { takeInventory } from './inventory.ts';
+import { planRetention, type Doomed, type Kept, type Refusal, type RetentionPlan } from './planner.ts';
+import { retentionPolicy, type RetentionPolicy } from './policy.ts';
+
+export interface RetainOptions {
+  readonly policy?: Partial<RetentionPolicy>;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Plans and reports, and changes nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface Amount {
+  readonly objects: number;
+  /** Stored bytes. */
+  readonly bytes: number;
+}
+
+export interface RetainReport {
+  readonly now: number;
+  readonly policy: RetentionPolicy;
+  readonly dryRun: boolean;
+  /** Why nothing was deleted; empty when the plan was carried out. */
+  readonly refusals: readonly Refusal[];
+  readonly kept: Amount;
+  /** What the plan gives up, and what of it is really gone (nothing in a dry run). */
+  readonly planned: Amount;
+  readonly freed: Amount;
+  readonly keep: readonly Kept[];
+  readonly delete: readonly Doomed[];
+  /** Keys that are still there: locked ones, and those the store only said it deleted. */
+  readonly failures: readonly Failure[];
+  /** Unfinished uploads, more than a week old, that were aborted. */
+  readonly abandonedUploads: number;
+}
+
+/** Reports kept in the replica. */
+const REPORTS_KEPT = 30;
+/** Keys listed in a stored report, so that it stays small. */
+const KEYS_REPORTED = 2000;
+const ABANDONED = 7 * 24 * 3_600_000;
+const PREFIX = `${REPORTS}retain-`;
+
+/**
+ * Deletes what the policy no longer wants. Throws `missing` (nothing of a replica there), `corrupt` (an object that
+ * must be read to decide is damaged; nothing is deleted then), `denied` or `unreachable` (RETENTION_STOPPED, with what
+ * was deleted before already reported in the replica). Refusals are in the report, not thrown.
+ */
+export async function retain(store: Store, options: RetainOptions): Promise<RetainReport> {
+  const policy = retentionPolicy(options.policy);
+  const { now } = options;
+  if (!Number.isSafeInteger(now)) throw new RangeError(`now must be milliseconds since 1970, not ${now}`);
+  const inventory = await takeInventory(store, await loadTimeline(store));
+  const plan = planRetention(inventory, policy, now);
+  const dryRun = options.dryRun === true;
+  if (dryRun) return reportOf(plan, policy, now, true, undefined, 0);
+
+  let deletion: Deletion | undefined;
+  if (plan.delete.length > 0) {
+    await raiseFloors(store, plan.floors);
+    deletion = await deleteInOrder(store, plan.delete);
+  }
+  const abandoned = deletion?.stopped === undefined ? await abortAbandoned(store, now) : 0;
+  const report = reportOf(plan, policy, now, false, deletion, abandoned);
+  await writeReport(store, report, deletion);
+  if (deletion?.stopped !== undefined) throw deletion.stopped;
+  return report;
+}
+
+/** Floors only rise; those of generations that are gone are dropped. */
+async function raiseFloors(store: Store, floors: Floors): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const found = await readFloors(store);
+    const merged = new Map(floors);
+    for (const [id, floor] of found?.floors ?? []) {
+      const ours = merged.get(id);
+      if (ours !== undefined) merged.set(id, Math.min(Math.max(ours, floor), NO_WAL));
+    }
+    try {
+      await writeFloors(store, merged, found === undefined ? 'absent' : { ifMatch: found.etag });
+      return;
+    } catch (error) {
+      if (!isKind(error, 'conflict') || attempt === 5) throw error;
+    }
+  }
+}
+
+async function abortAbandoned(store: Store, now: number): Promise<number> {
+  let aborted = 0;
+  for await (const upload of store.unfinished(GENERATIONS)) {
+    if (upload.started > now - ABANDONED) continue;
+    await upload.abort();
+    aborted++;
+  }
+  return aborted;
+}
+
+function reportOf(
+  plan: RetentionPlan,
+  policy: RetentionPolicy,
+  now: number,
+  dryRun: boolean,
+  deletion: Deletion | undefined,
+  abandonedUploads: number,
+): RetainReport {
+  const gone = new Set(deletion?.gone);
+  return {
+    now,
+    policy,
+    dryRun,
+    refusals: plan.refusals,
+    kept: amount(plan.keep),
+    planned: amount(plan.delete),
+    freed: amount(plan.delete.filter(({ key }) => gone.has(key))),
+    keep: plan.keep,
+    delete: plan.delete,
+    failures: [...(deletion?.refused ?? []), ...(deletion?.remained ?? [])],
+    abandonedUploads,
+  };
+}
+
+function amount(objects: readonly { readonly size: number }[]): Amount {
+  return { objects: objects.length, bytes: objects.reduce((sum, { size }) => sum + size, 0) };
+}
+
+async function writeReport(store: Store, report: RetainReport, deletion: Deletion | undefined): Promise<void> {
+  const { keep, delete: doomed, failures, ...rest } = report;
+  const body = {
+    ...rest,
+    keep: keep.slice(0, KEYS_REPORTED).map(({ key, reasons }) => ({ key, reasons })),
+    delete: doomed.slice(0, KEYS_REPORTED).map(({ key, reason }) => ({ key, reason })),
+    failures: failures.slice(0, KEYS_REPORTED),
+    stopped: deletion?.stopped?.message ?? null,
+  };
+  const name = new Date(report.now).toISOString().replaceAll(':', '-');
+  await store.put(`${PREFIX}${name}.json`, seal('retain', 1, body as unknown as Json));
+  const reports: string[] = [];
+  for await (const { key } of store.list(PREFIX)) reports.push(key);
+  const old = reports.slice(0, -REPORTS_KEPT);
+  if (old.length > 0) await store.delete(old);
+}
