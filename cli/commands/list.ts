@@ -1,0 +1,184 @@
+import { isKind } from '../../replica/errors.ts';
+import { formatPosition, hex8 } from '../../replica/position.ts';
+import { restorableRanges, type RestorableRange } from '../../replica/ranges.ts';
+import type { SegmentRef } from '../../replica/segment-reader.ts';
+import { readSnapshotFacts } from '../../replica/snapshot-reader.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { formatTime } from '../../replica/target.ts';
+import { keyOfSnapshot, loadTimeline, type Generation, type Timeline } from '../../replica/timeline.ts';
+import { formatSize } from '../../replica/units.ts';
+import type { Command, JsonDocument } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { failureDocument } from '../failure.ts';
+import { REPLICA, withStore } from '../replica-place.ts';
+import { counted } from '../wording.ts';
+
+interface ListedSnapshot {
+  readonly index: number;
+  readonly key: string;
+  readonly bytes: number;
+  readonly time: number;
+  /** Known of our own snapshots only. */
+  readonly pages: number | undefined;
+  readonly reason: string | undefined;
+}
+
+/** Indexes that follow on each other. */
+interface WalRange {
+  readonly first: SegmentRef;
+  readonly last: SegmentRef;
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+interface ListedGeneration {
+  readonly id: string;
+  readonly current: boolean;
+  readonly snapshots: readonly ListedSnapshot[];
+  readonly wal: readonly WalRange[];
+  readonly restorable: readonly RestorableRange[];
+  readonly bytes: number;
+  /** Damage that keeps the generation from being listed in full. */
+  readonly problem: Error | undefined;
+}
+
+export const listCommand: Command = {
+  name: 'list',
+  summary: 'shows what lies in a replica: generations, snapshots, WAL, and which times can be restored',
+  details: [
+    'Only headers are read, so it is quick, and it proves nothing: seawall verify does. Damage that it meets is named, ' +
+      'and gives exit code 4.',
+  ],
+  operands: [REPLICA],
+  flags: {},
+  examples: [
+    { line: 'seawall list ./bucket', says: 'what there is, and between which times any moment can be restored' },
+    {
+      line: `seawall list ./bucket --json | jq -r '.generations[].restorable[].last.position'`,
+      says: 'positions for seawall restore --at',
+    },
+  ],
+  async run(line) {
+    return withStore(line.operand(0), async (store) => {
+      const timeline = await loadTimeline(store);
+      const listed: ListedGeneration[] = [];
+      for (const generation of timeline.generations) listed.push(await listGeneration(store, timeline, generation));
+      const bytes = listed.reduce((sum, each) => sum + each.bytes, 0);
+      return {
+        exitCode: listed.some(({ problem }) => problem !== undefined) ? EXIT.corrupt : EXIT.ok,
+        document: {
+          replica: store.url,
+          current: timeline.current?.id ?? null,
+          generations: listed.map(documentOf),
+          bytes,
+          foreign: timeline.foreign,
+        },
+        lines: [
+          `${store.url}: ${counted(listed.length, 'generation')}, ${formatSize(bytes)}`,
+          ...listed.flatMap(linesOf),
+          ...timeline.foreign.map((key) => `not of a replica: ${key}`),
+        ],
+      };
+    });
+  },
+};
+
+async function listGeneration(store: Store, timeline: Timeline, generation: Generation): Promise<ListedGeneration> {
+  const { id, snapshots, segments } = generation;
+  let problem: Error | undefined;
+  const tolerate = async <T>(work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (!isKind(error, 'corrupt', 'unsupported')) throw error;
+      problem ??= error;
+      return undefined;
+    }
+  };
+  const listed: ListedSnapshot[] = [];
+  for (const snapshot of snapshots) {
+    const facts = await tolerate(readSnapshotFacts(store, id, snapshot));
+    listed.push({
+      index: snapshot.index,
+      key: keyOfSnapshot(generation, snapshot),
+      bytes: snapshot.size,
+      time: facts?.time ?? snapshot.lastModified,
+      pages: facts?.pages,
+      reason: facts?.reason,
+    });
+  }
+  const ranges = await tolerate(restorableRanges(store, generation, timeline.floors.get(id)));
+  return {
+    id,
+    current: id === timeline.current?.id,
+    snapshots: listed,
+    wal: walRanges(generation),
+    restorable: ranges ?? [],
+    bytes: [...snapshots, ...segments].reduce((sum, { size }) => sum + size, 0),
+    problem,
+  };
+}
+
+function walRanges({ segments }: Generation): WalRange[] {
+  const ranges: WalRange[] = [];
+  for (const segment of segments) {
+    const open = ranges.at(-1);
+    const follows = open !== undefined && segment.index - open.last.index <= (segment.offset === 0 ? 1 : 0);
+    if (!follows) ranges.push({ first: segment, last: segment, segments: 1, bytes: segment.size });
+    else {
+      const bytes = open.bytes + segment.size;
+      ranges[ranges.length - 1] = { first: open.first, last: segment, segments: open.segments + 1, bytes };
+    }
+  }
+  return ranges;
+}
+
+function documentOf(generation: ListedGeneration): JsonDocument {
+  const { id, current, snapshots, wal, restorable, bytes, problem } = generation;
+  const position = ({ index, offset }: SegmentRef): string => formatPosition({ generation: id, index, offset });
+  return {
+    generation: id,
+    current,
+    snapshots: snapshots.map(({ time, index, key, ...rest }) => ({
+      position: formatPosition({ generation: id, index, offset: 0 }),
+      key,
+      time: formatTime(time),
+      ...rest,
+    })),
+    wal: wal.map(({ first, last, segments, bytes: size }) => ({
+      firstSegment: position(first),
+      lastSegment: position(last),
+      segments,
+      bytes: size,
+    })),
+    restorable: restorable.map(({ first, last }) => ({
+      first: { position: first.position, time: formatTime(first.time) },
+      last: { position: last.position, time: formatTime(last.time) },
+    })),
+    bytes,
+    ...(problem && { problem: failureDocument(problem) }),
+  };
+}
+
+function linesOf(generation: ListedGeneration): string[] {
+  const { id, current, snapshots, wal, restorable, bytes, problem } = generation;
+  const place = ({ index, offset }: SegmentRef): string => `${hex8(index)}/${hex8(offset)}`;
+  return [
+    '',
+    `generation ${id}${current ? ' (current)' : ''}, ${formatSize(bytes)}`,
+    ...snapshots.map(({ index, time, bytes: size, pages, reason }) => {
+      const known = pages === undefined ? '' : `, ${counted(pages, 'page')}, made for: ${reason}`;
+      return `  snapshot    ${hex8(index)}  ${formatTime(time)}  ${formatSize(size)}${known}`;
+    }),
+    ...wal.map(({ first, last, segments, bytes: size }) => {
+      const extent = segments === 1 ? place(first) : `${place(first)} to ${place(last)}`;
+      return `  WAL         ${extent}  ${counted(segments, 'segment')}, ${formatSize(size)}`;
+    }),
+    ...restorable.map(({ first, last }) =>
+      first.position === last.position
+        ? `  restorable  ${formatTime(first.time)} only (${first.position})`
+        : `  restorable  ${formatTime(first.time)} to ${formatTime(last.time)} (last ${last.position})`,
+    ),
+    ...(problem === undefined ? [] : [`  DAMAGED     ${problem.message}`]),
+  ];
+}

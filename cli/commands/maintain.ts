@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SeawallError } from '../../replica/errors.ts';
+import { formatTime } from '../../replica/target.ts';
+import type { Command } from '../command.ts';
+import type { CommandLine } from '../command-line.ts';
+import { EXIT, interpret, UsageError } from '../exit-codes.ts';
+import { EndRequest } from '../interruption.ts';
+import { Maintenance } from '../maintenance.ts';
+import { withStore } from '../replica-place.ts';
+import { spanWords } from '../wording.ts';
+import { COMPACTION_FLAGS, compactionChoice } from './compact.ts';
+import { RETENTION_FLAGS, retentionChoice } from './retain.ts';
+
+const DEFAULT_INTERVAL = 60_000;
+const DEFAULT_RETAIN_INTERVAL = 3_600_000;
+/** A timer takes no more than 2³¹ − 1 milliseconds. */
+const LONGEST_INTERVAL = 24 * 86_400_000;
+
+export const maintainCommand: Command = {
+  name: 'maintain',
+  summary: 'compacts and retains every database below a root, again and again, where no Lambda does it',
+  details: [
+    'Databases are found anew in each round, one is worked on at a time, and the failure of one does not stop the ' +
+      'others. SIGINT and SIGTERM let the present step finish and end with exit code 0; a second signal ends at once, ' +
+      'which does no harm either. With --once the exit code tells whether all went well.',
+  ],
+  operands: [{ name: 'root', help: 'a folder or s3://bucket/prefix, with databases anywhere below' }],
+  flags: {
+    interval: { value: 'duration', default: spanWords(DEFAULT_INTERVAL), help: 'pause between two rounds' },
+    'retain-interval': {
+      value: 'duration',
+      default: spanWords(DEFAULT_RETAIN_INTERVAL),
+      help: 'retention runs in rounds at least so far apart',
+    },
+    once: { help: 'one round, with retention, then end' },
+    verbose: { short: 'v', help: 'also tells of databases where there was nothing to do' },
+    ...COMPACTION_FLAGS,
+    ...RETENTION_FLAGS,
+  },
+  examples: [
+    { line: 'seawall maintain s3://backups --window 72h --daily 30', says: 'all databases of a bucket' },
+    { line: 'seawall maintain ./bucket --once --json', says: 'from cron, with a report' },
+  ],
+  async run(line, terminal) {
+    const compaction = await compactionChoice(line);
+    const retention = await retentionChoice(line);
+    const interval = await pauseOf(line, 'interval', DEFAULT_INTERVAL);
+    const retainInterval = await pauseOf(line, 'retain-interval', DEFAULT_RETAIN_INTERVAL);
+    const once = line.has('once');
+    return withStore(line.operand(0), async (root) => {
+      using end = new EndRequest((signal) => {
+        const time = formatTime(Date.now());
+        terminal.print({ event: 'stopping', signal, time }, [`stopping (${signal}): finishing the present step`]);
+      });
+      const verbose = line.has('verbose') || once;
+      const maintenance = new Maintenance(root, terminal, { compaction, retention, verbose, signal: end.signal });
+      let retained = Number.NEGATIVE_INFINITY;
+      for (let rounds = 1; !end.asked(); rounds++) {
+        const withRetention = performance.now() - retained >= retainInterval;
+        if (withRetention) retained = performance.now();
+        try {
+          const { databases, exitCode } = await maintenance.round(withRetention);
+          if (once && !end.asked() && databases === 0) throw noDatabases(root.url);
+          if (once) return exitCode;
+        } catch (error) {
+          if (rounds === 1) throw error; // most likely the root is wrong: that must be seen at once
+          maintenance.tellFailure(error);
+        }
+        await sleep(interval, undefined, { signal: end.signal }).catch(() => undefined);
+      }
+      return EXIT.ok;
+    });
+  },
+};
+
+function noDatabases(url: string): SeawallError {
+  return new SeawallError('missing', 'NO_DATABASES', `there is no database below ${url}. Check bucket and prefix.`);
+}
+
+async function pauseOf(line: CommandLine, name: string, otherwise: number): Promise<number> {
+  const given = (await interpret(() => line.duration(name))) ?? otherwise;
+  if (given <= LONGEST_INTERVAL) return given;
+  throw new UsageError(`--${name} must be at most ${spanWords(LONGEST_INTERVAL)}`);
+}

@@ -1,0 +1,96 @@
+import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { planRestore, type RestorePlan } from '../../replica/plan.ts';
+import { formatPosition, hex8 } from '../../replica/position.ts';
+import { formatTime, LATEST } from '../../replica/target.ts';
+import { keyOfSnapshot, loadTimeline, type Generation } from '../../replica/timeline.ts';
+import { formatSize } from '../../replica/units.ts';
+import type { Command } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { REPLICA, withStore } from '../replica-place.ts';
+import { columns, counted, momentWords, spanWords } from '../wording.ts';
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'tells how far a replica reaches, how old that is, and what a restore would read',
+  details: [
+    'The age is counted from when the replica was last known to hold everything: its newest commit, or the heartbeat ' +
+      'that a running shipper leaves (every 5 minutes unless set otherwise).',
+  ],
+  operands: [REPLICA],
+  flags: {},
+  examples: [
+    { line: 'seawall status ./bucket', says: 'how far the backup is' },
+    { line: 'seawall status ./bucket --json | jq .ageSeconds', says: 'a number to watch' },
+  ],
+  async run(line) {
+    return withStore(line.operand(0), async (store) => {
+      const timeline = await loadTimeline(store);
+      const plan = await planRestore(store, timeline, LATEST);
+      const { claim, head } = timeline;
+      const { generation, snapshot, time } = plan;
+      const position = positionOf(plan);
+      const now = Date.now();
+      const seen = head?.position.generation === generation.id ? Math.max(head.seen, time) : time;
+      const wal = walSince(generation, snapshot.index);
+      const reads = readsOf(plan);
+      const snapshotKey = keyOfSnapshot(generation, snapshot);
+      const checksum = plan.proof?.state.checksum;
+      return {
+        exitCode: EXIT.ok,
+        document: {
+          replica: store.url,
+          generation: generation.id,
+          position,
+          time: formatTime(time),
+          seen: formatTime(seen),
+          ageSeconds: Number(((now - seen) / 1000).toFixed(3)),
+          checksum: checksum === undefined ? null : formatChecksum(checksum),
+          claim:
+            claim === undefined
+              ? null
+              : {
+                  holder: claim.holder,
+                  epoch: claim.epoch,
+                  since: formatTime(claim.since),
+                  generation: claim.generation,
+                },
+          walSinceSnapshot: wal,
+          restore: { snapshot: snapshotKey, ...reads },
+        },
+        lines: [
+          store.url,
+          ...columns([
+            ['generation', generation.id],
+            ['position', position],
+            ['time', momentWords(time, now)],
+            ['age', `${now < seen ? '0 seconds' : spanWords(now - seen)}, known complete at ${formatTime(seen)}`],
+            ['claim', claim === undefined ? 'none' : `${claim.holder}, since ${formatTime(claim.since)}`],
+            [
+              'WAL',
+              `${formatSize(wal.bytes)} in ${counted(wal.segments, 'segment')} since snapshot ${hex8(snapshot.index)}`,
+            ],
+            ['restore', `reads ${counted(reads.objects, 'object')}, ${formatSize(reads.bytes)}, from ${snapshotKey}`],
+          ]),
+        ],
+      };
+    });
+  },
+};
+
+/** Where the end of an index is not known to the byte (another program's WAL), its last segment stands for it. */
+function positionOf({ generation, until, indexes, snapshot }: RestorePlan): string {
+  const end = indexes.at(-1)?.segments.at(-1) ?? { index: snapshot.index, offset: 0 };
+  const place = Number.isSafeInteger(until.offset) && until.offset < Number.MAX_SAFE_INTEGER ? until : end;
+  return formatPosition({ generation: generation.id, index: place.index, offset: place.offset });
+}
+
+function walSince(generation: Generation, index: number): { segments: number; indexes: number; bytes: number } {
+  const segments = generation.segments.filter((segment) => segment.index >= index);
+  const bytes = segments.reduce((sum, { size }) => sum + size, 0);
+  return { segments: segments.length, indexes: new Set(segments.map((segment) => segment.index)).size, bytes };
+}
+
+function readsOf({ snapshot, indexes }: RestorePlan): { objects: number; bytes: number } {
+  const segments = indexes.flatMap((each) => each.segments);
+  return { objects: 1 + segments.length, bytes: segments.reduce((sum, { size }) => sum + size, snapshot.size) };
+}

@@ -1,0 +1,144 @@
+/** What `seawall ship` says of the shipper's events: readable lines, or JSON lines. */
+import { formatTime } from '../replica/target.ts';
+import { formatSize } from '../replica/units.ts';
+import type { ShipperEvent } from '../shipper/protocol.ts';
+import type { JsonDocument } from './command.ts';
+import type { OnProgress, Terminal } from './terminal.ts';
+import { counted, spanWords } from './wording.ts';
+
+/** The same trouble is told again after so long, milliseconds. */
+const REPEAT = 60_000;
+
+const REASONS: Readonly<Record<string, string>> = {
+  start: 'the shipper started',
+  'database-replaced': 'the database file was replaced',
+  'wal-replaced': 'the WAL file was replaced',
+  'wal-reset': 'the WAL was restarted before all of it was captured',
+  'staging-full': 'the store was away for so long that staging was full',
+  'checksum-mismatch': 'the database was not what the WAL said',
+};
+
+export class ShipLog {
+  readonly #terminal: Terminal;
+  readonly #verbose: boolean;
+  readonly #interval: number;
+  readonly #told = new Map<string, number>();
+  #progress: { readonly what: string; readonly report: OnProgress } | undefined;
+  #shipped = { segments: 0, bytes: 0, frames: 0 };
+  #shippedAt = Number.NEGATIVE_INFINITY;
+  /** The end of what was shipped, as far as it was told. */
+  #position: string | undefined;
+
+  constructor(terminal: Terminal, options: { readonly verbose: boolean; readonly interval: number }) {
+    this.#terminal = terminal;
+    this.#verbose = options.verbose;
+    this.#interval = options.interval;
+  }
+
+  say(document: JsonDocument & { readonly event: string }, words: string): void {
+    if (typeof document['position'] === 'string') this.#position = document['position'];
+    this.#terminal.print({ ...document, time: formatTime(Date.now()) }, [words]);
+  }
+
+  sayStopped(): void {
+    this.#flush();
+    const where = this.#position === undefined ? 'nothing was shipped yet' : `all is shipped, to ${this.#position}`;
+    this.say({ event: 'stopped', position: this.#position }, `stopped: ${where}`);
+  }
+
+  hear(event: ShipperEvent): void {
+    const { type, ...facts } = event;
+    switch (event.type) {
+      case 'segment':
+        this.#position = event.position;
+        this.#shipped.segments++;
+        this.#shipped.bytes += event.bytes;
+        this.#shipped.frames += event.frames;
+        if (this.#verbose && performance.now() - this.#shippedAt >= this.#interval) this.#flush();
+        return;
+      case 'progress':
+        this.#show(event.what, event.done, event.total);
+        return;
+      case 'state':
+        // The other events tell people the same; programs may want both.
+        if (this.#terminal.json) this.say({ event: type, ...plain(facts) }, '');
+        return;
+      case 'blocked':
+        if (!this.#isNew(`blocked by ${event.by}`)) return;
+        break;
+      case 'problem':
+        if (!this.#terminal.json && !this.#isNew(`${event.error.code} ${event.error.message}`)) return;
+        break;
+      case 'recovered':
+        this.#told.clear();
+        break;
+      case 'generation':
+      case 'resumed':
+      case 'restored':
+      case 'snapshot':
+        this.#terminal.endProgress();
+        this.#progress = undefined;
+        break;
+    }
+    this.say({ event: type, ...plain(facts) }, wordsOf(event));
+  }
+
+  /** Tells what was shipped since it was last told, when --verbose asks for it. */
+  #flush(): void {
+    const { segments, bytes, frames } = this.#shipped;
+    if (!this.#verbose || segments === 0) return;
+    this.#shipped = { segments: 0, bytes: 0, frames: 0 };
+    this.#shippedAt = performance.now();
+    const position = this.#position;
+    this.say(
+      { event: 'shipped', position, segments, bytes, frames },
+      `shipped ${counted(segments, 'segment')}, ${formatSize(bytes)}, to ${position}`,
+    );
+  }
+
+  #show(what: 'snapshot' | 'restore', done: number, total: number | undefined): void {
+    if (this.#progress?.what !== what) this.#progress = { what, report: this.#terminal.progress(what, 'bytes') };
+    this.#progress.report(done, total);
+  }
+
+  #isNew(trouble: string): boolean {
+    const now = performance.now();
+    if (now - (this.#told.get(trouble) ?? Number.NEGATIVE_INFINITY) < REPEAT) return false;
+    this.#told.set(trouble, now);
+    return true;
+  }
+}
+
+type Facts<E> = E extends unknown ? Omit<E, 'type'> : never;
+
+function plain(facts: Facts<ShipperEvent>): JsonDocument {
+  return facts as unknown as JsonDocument;
+}
+
+function wordsOf(event: ShipperEvent): string {
+  switch (event.type) {
+    case 'generation': {
+      const { generation, reason, pages, milliseconds } = event;
+      const why = REASONS[reason] ?? reason;
+      return `generation ${generation} started (${why}): ${counted(pages, 'page')} in ${spanWords(milliseconds)}`;
+    }
+    case 'resumed': {
+      const { generation, way, pages } = event;
+      return `generation ${generation} resumed (${way}): ${counted(pages, 'page')} differed`;
+    }
+    case 'restored':
+      return `restored to ${event.position}: ${formatSize(event.bytes)}, checksum ${event.checksum}`;
+    case 'snapshot':
+      return `snapshot ${event.key}, ${formatSize(event.bytes)}`;
+    case 'problem':
+      return `problem (try ${event.failures}): ${event.error.message}`;
+    case 'recovered':
+      return `recovered after ${counted(event.failures, 'failed try', 'failed tries')}`;
+    case 'blocked':
+      return `waiting: a ${event.by} of the app keeps the WAL from being ended`;
+    case 'segment':
+    case 'progress':
+    case 'state':
+      return '';
+  }
+}
