@@ -25,12 +25,13 @@ process.once('disconnect', () => {
   process.exit(1);
 });
 
-const [database = 'app.db', replica = 'bucket', places = '60000'] = process.argv.slice(2);
+const [database = 'app.db', replica = 'bucket', places = '50000'] = process.argv.slice(2);
 const db = new Database(database);
 db.pragma('journal_mode = WAL');
 db.pragma('synchronous = NORMAL');
-const writer = new Writer(db, somePlaces(Number(places)));
-const loadAtFirst = Math.floor(Number(places) * 0.8);
+const gazetteer = somePlaces(Number(places));
+const writer = new Writer(db, gazetteer);
+const loadAtFirst = Math.floor(gazetteer.length * 0.8);
 for (let loaded = 0; loaded < loadAtFirst; loaded += 2000) writer.load(Math.min(2000, loadAtFirst - loaded));
 
 // Small limits, so that in half a minute happens what otherwise takes a day.

