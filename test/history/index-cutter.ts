@@ -61,8 +61,13 @@ export class IndexCutter {
 
   /** Writes all segments. With `unfinished`, one more that holds frames of a transaction without its commit. */
   async finish(clock: ((time: number) => void) | undefined, unfinished = false): Promise<void> {
-    const little = Buffer.concat(this.#raw);
-    const raw = this.#options.order === 'big' ? rechain(little, 'big') : little;
+    // SQLite chooses salts at random; with salts of our own the same seed gives the same bytes.
+    const salts = {
+      salt1: (this.#random.seed + this.#place.index) >>> 0,
+      salt2: Math.imul(this.#random.seed, 2654435761) >>> 0,
+    };
+    const { order } = this.#options;
+    const raw = rechain(Buffer.concat(this.#raw), order, { salts });
     const cuts = this.#cuts(raw.length);
     let from = 0;
     for (const to of cuts) {
@@ -70,7 +75,7 @@ export class IndexCutter {
       from = to;
     }
     if (unfinished) {
-      const extra = rechain(raw, this.#options.order, { appendCopyOfFirstFrame: true });
+      const extra = rechain(raw, order, { unfinished: true });
       await this.#write(extra.subarray(raw.length), raw.length, clock);
     }
   }

@@ -10,8 +10,15 @@ import {
   WAL_HEADER_SIZE,
 } from '../../replica/wal/format.ts';
 
-export function rechain(wal: Buffer, order: WalOrder, options: { appendCopyOfFirstFrame?: boolean } = {}): Buffer {
-  const header = { ...parseWalHeader(wal), order };
+export interface RechainOptions {
+  /** Ends with one more frame, which is no commit. */
+  readonly unfinished?: boolean;
+  /** In place of the WAL's own, which are random. */
+  readonly salts?: { readonly salt1: number; readonly salt2: number };
+}
+
+export function rechain(wal: Buffer, order: WalOrder, options: RechainOptions = {}): Buffer {
+  const header = { ...parseWalHeader(wal), ...options.salts, order };
   const start = encodeWalHeader(header);
   const pieces = [start];
   const size = frameSize(header.pageSize);
@@ -25,7 +32,7 @@ export function rechain(wal: Buffer, order: WalOrder, options: { appendCopyOfFir
     const { page, commitPages } = parseFrameHeader(wal, at);
     append(page, commitPages, wal.subarray(at + FRAME_HEADER_SIZE, at + size));
   }
-  if (options.appendCopyOfFirstFrame === true) {
+  if (options.unfinished === true) {
     const { page } = parseFrameHeader(wal, WAL_HEADER_SIZE);
     append(page, 0, Buffer.alloc(header.pageSize, 0xee));
   }
