@@ -38,7 +38,7 @@ export interface SegmentFrames {
 
 /** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
 const WHOLE = MAX_SEGMENT_RAW + MAX_SEGMENT_HEADER + (1 << 20);
-const AHEAD = 4;
+const AHEAD = 3;
 
 /** The header of one segment, by a small ranged read; undefined for objects without one of ours. */
 export async function readSegmentHeader(

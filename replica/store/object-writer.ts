@@ -25,9 +25,12 @@ export class ObjectWriter {
   readonly #partSize: number;
   readonly #concurrency: number;
   readonly #inFlight = new Set<Promise<void>>();
-  #chunks: Buffer[] = [];
-  #chunkBytes = 0;
-  #first: Buffer[] | undefined;
+  /** Part buffers that were sent and can be filled again. */
+  readonly #spare: Buffer[] = [];
+  /** The part being filled, and how far. */
+  #part: Buffer;
+  #filled: number;
+  #first: Buffer | undefined;
   #upload: Upload | undefined;
   #parts = 0;
   #position: number;
@@ -38,7 +41,9 @@ export class ObjectWriter {
     this.#key = key;
     this.#headLength = options.headLength;
     this.#partSize = partSizeFor(store, options.sizeBound);
-    this.#concurrency = options.concurrency ?? 3;
+    this.#concurrency = options.concurrency ?? 2;
+    this.#part = Buffer.allocUnsafeSlow(Math.min(this.#partSize, options.headLength + options.sizeBound));
+    this.#filled = options.headLength;
     this.#position = options.headLength;
   }
 
@@ -47,26 +52,30 @@ export class ObjectWriter {
     return this.#position;
   }
 
-  /** Takes the next bytes. Waits while too many parts are on their way. The buffer must not change afterwards. */
+  /** Takes the next bytes (a copy of them). Waits while too many parts are on their way. */
   async append(chunk: Buffer): Promise<void> {
-    this.#chunks.push(chunk);
-    this.#chunkBytes += chunk.length;
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#filled === this.#part.length) await this.#cut();
+      const copied = chunk.copy(this.#part, this.#filled, at);
+      at += copied;
+      this.#filled += copied;
+    }
     this.#position += chunk.length;
-    if (this.#chunkBytes + (this.#first === undefined ? this.#headLength : 0) >= this.#partSize) await this.#cut();
   }
 
   /** Supplies the first bytes and makes the object visible; `conflict` with 'absent' when it is there already. */
   async finish(head: Buffer, condition?: 'absent'): Promise<PutResult> {
     if (head.length !== this.#headLength) throw new RangeError(`head of ${head.length} bytes, not ${this.#headLength}`);
     try {
-      if (this.#upload === undefined) {
-        const body = Buffer.concat([head, ...(this.#first ?? []), ...this.#chunks]);
-        return await this.#store.put(this.#key, body, condition);
-      }
-      if (this.#chunkBytes > 0) await this.#cut();
+      head.copy(this.#first ?? this.#part);
+      if (this.#first === undefined)
+        return await this.#store.put(this.#key, this.#part.subarray(0, this.#filled), condition);
+      this.#upload ??= await this.#store.upload(this.#key);
+      await this.#send(this.#part.subarray(0, this.#filled));
+      await this.#send(this.#first, 1);
       await Promise.all(this.#inFlight);
       this.#throwFailure();
-      await this.#upload.put(1, Buffer.concat([head, ...(this.#first ?? [])]));
       return await this.#upload.complete(condition);
     } catch (error) {
       await this.abort();
@@ -79,18 +88,23 @@ export class ObjectWriter {
     await this.#upload?.abort();
   }
 
+  /** Begins a new part: the first full one is kept for the head, later ones are sent. */
   async #cut(): Promise<void> {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    this.#chunkBytes = 0;
     this.#parts++;
-    if (this.#first === undefined) {
-      this.#first = chunks;
-      return;
+    if (this.#first === undefined) this.#first = this.#part;
+    else {
+      this.#upload ??= await this.#store.upload(this.#key);
+      await this.#send(this.#part, this.#parts);
     }
-    this.#upload ??= await this.#store.upload(this.#key);
-    const sending = this.#upload
-      .put(this.#parts, Buffer.concat(chunks))
+    this.#part = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
+    this.#filled = 0;
+  }
+
+  async #send(part: Buffer, number = this.#parts + 1): Promise<void> {
+    const sending = this.#upload!.put(number, part)
+      .then(() => {
+        if (part.length === this.#partSize) this.#spare.push(part);
+      })
       .catch((error: unknown) => {
         this.#failure ??= error;
       })

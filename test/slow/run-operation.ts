@@ -1,0 +1,18 @@
+/** Runs one operation in a process of its own and prints its peak memory: run-operation.ts <restore|compact> <replica> [<file>] */
+import { compact } from '../../replica/compact.ts';
+import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { restore } from '../../replica/restore.ts';
+import { openStore } from '../../replica/store/open.ts';
+
+const [operation = '', replica = '', file = ''] = process.argv.slice(2);
+const store = await openStore(replica);
+const from = performance.now();
+let checksum = '';
+if (operation === 'restore') checksum = formatChecksum((await restore(store, file)).checksum);
+else {
+  const outcome = await compact(store, { policy: 'always', now: Date.now() });
+  if (outcome.kind !== 'compacted') throw new Error(`skipped: ${outcome.why}`);
+  checksum = formatChecksum(outcome.checksum);
+}
+const peak = process.resourceUsage().maxRSS * 1024;
+process.stdout.write(JSON.stringify({ checksum, peak, seconds: (performance.now() - from) / 1000 }));
