@@ -1,6 +1,5 @@
 /** A real SQLite database in WAL mode, of which every committed state and every new WAL byte is taken. */
 import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import {
@@ -11,6 +10,7 @@ import {
   WAL_HEADER_SIZE,
   type WalHeader,
 } from '../../replica/wal/format.ts';
+import { SCRATCH_ROOT } from './scratch.ts';
 import type { WalSum } from '../../replica/wal/checksum.ts';
 
 export interface LiveOptions {
@@ -38,7 +38,7 @@ export class LiveDatabase {
   #end = 0;
 
   constructor(options: LiveOptions) {
-    this.#folder = mkdtempSync(join(tmpdir(), 'seawall-history-'));
+    this.#folder = mkdtempSync(join(SCRATCH_ROOT, 'seawall-history-'));
     this.path = join(this.#folder, 'live.db');
     this.db = new Database(this.path);
     this.db.pragma(`page_size = ${options.pageSize}`);
@@ -57,7 +57,7 @@ export class LiveDatabase {
 
   /** The same by another road: a copy of database and WAL, opened by SQLite elsewhere and checkpointed. */
   checkpointedCopy(): Buffer {
-    const folder = mkdtempSync(join(tmpdir(), 'seawall-copy-'));
+    const folder = mkdtempSync(join(SCRATCH_ROOT, 'seawall-copy-'));
     try {
       const path = join(folder, 'copy.db');
       copyFileSync(this.path, path);

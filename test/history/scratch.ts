@@ -1,10 +1,13 @@
 /** A temporary folder that goes away with the scope it is declared in (`using`). */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** In memory where the system has such a place: thousands of restores, each with its fsyncs, are no load then. */
+export const SCRATCH_ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 export class Scratch implements Disposable {
-  readonly path = mkdtempSync(join(tmpdir(), 'seawall-test-'));
+  readonly path = mkdtempSync(join(SCRATCH_ROOT, 'seawall-test-'));
   #files = 0;
 
   /** A path in the folder that no earlier call returned. */

@@ -24,7 +24,7 @@ async function foreignReplica(seed: number): Promise<{ store: ClockedStore; hist
   const store = clockedStore();
   const history = await buildHistory(store, {
     seed,
-    commits: 20,
+    commits: 15,
     codec: 'lz4',
     checkpoints: 0.25,
     snapshots: 0.3,
@@ -56,7 +56,7 @@ async function expectForeign(
 }
 
 test('every commit is restored, the latest state too, and compaction keeps it so', async () => {
-  for (const seed of seeds(4, 3900)) {
+  for (const seed of seeds(3, 3900)) {
     await rerunnable(seed, FILE, async () => {
       using scratch = new Scratch();
       const { store, history } = await foreignReplica(seed);

@@ -34,12 +34,12 @@ async function failure(store: Store, options: Parameters<typeof restore>[2]): Pr
 }
 
 test('with any one object missing, every restore gives the right state or a named error', async () => {
-  for (const seed of seeds(3, 800)) {
+  for (const seed of seeds(2, 800)) {
     await rerunnable(seed, FILE, async () => {
       using scratch = new Scratch();
       const { store, history, keys } = await replica({
         seed,
-        commits: 14,
+        commits: 8,
         checkpoints: 0.3,
         snapshots: 0.4,
         control: true,

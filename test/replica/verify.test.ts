@@ -75,9 +75,10 @@ test('a flipped byte anywhere in any object of a small replica is found, and the
     const random = new Seeded(1100);
     for (const key of await store.keys()) {
       const { body } = await store.get(key);
-      // Every byte that is structure; of compressed content a sample.
+      // Every byte that is structure (every third the second time); of compressed content a sample.
+      const step = codecName === 'lz4' ? 1 : 3;
       const places = new Set<number>();
-      for (let at = 0; at < body.length; at++) if (at < 340 || at >= body.length - 330) places.add(at);
+      for (let at = 0; at < body.length; at += step) if (at < 340 || at >= body.length - 330) places.add(at);
       for (let i = 0; i < 60; i++) places.add(random.int(body.length));
       for (const at of places) {
         const flipped = Buffer.from(body);
