@@ -84,6 +84,7 @@ async function scanWal(store: Store, plan: RestorePlan, memory: number, snapshot
   let end = { index: plan.snapshot.index, offset: 0 };
   let previous = { offset: 0, commit: true };
   let past = false;
+  let missed = false;
   const towardsProof: { page: number; hash: bigint; commitPages: number }[] = [];
   for await (const { index, frame, pageSize } of planFrames(store, plan, snapshot.facts)) {
     if (snapshot.facts !== undefined && pageSize !== snapshot.facts.pageSize) {
@@ -99,7 +100,10 @@ async function scanWal(store: Store, plan: RestorePlan, memory: number, snapshot
     overlay ??= new Overlay(pageSize, memory);
     frames++;
     if (!past && index === plan.until.index && frame.end > plan.until.offset) {
-      if (!previous.commit || previous.offset !== plan.until.offset) throw notACommit(plan, end, frame);
+      missed ||= !previous.commit || previous.offset !== plan.until.offset;
+      // The commit that ends the transaction is the nearest point after the one asked for.
+      if (missed && frame.commitPages !== 0) throw notACommit(plan, end, frame.end);
+      if (missed) continue;
       past = true;
     }
     previous = { offset: frame.end, commit: frame.commitPages !== 0 };
@@ -118,24 +122,28 @@ async function scanWal(store: Store, plan: RestorePlan, memory: number, snapshot
     fewest = Math.min(fewest, pages);
     end = { index, offset: frame.end };
   }
-  if (!past && plan.indexes.length > 0 && !previous.commit) throw notACommit(plan, end);
+  if (missed) throw notACommit(plan, end, undefined);
+  if (!past && plan.indexes.length > 0 && !previous.commit) throw unfinished(plan, end);
   return { pageSize: overlay?.pageSize, overlay, pages, fewest, end, frames, towardsProof };
 }
 
-function notACommit(plan: RestorePlan, lastCommit: Scan['end'], next?: Frame): Error {
+/** `next`: where in the same index the next commit ends, if there is one. */
+function notACommit(plan: RestorePlan, lastCommit: Scan['end'], next: number | undefined): SeawallError {
+  const generation = plan.generation.id;
+  const position = formatPosition({ generation, ...plan.until });
+  const before = formatPosition({ generation, ...lastCommit });
+  const after = next === undefined ? undefined : formatPosition({ generation, index: plan.until.index, offset: next });
+  const nearest = `Nearest before: ${before}.${after === undefined ? '' : ` Nearest after: ${after}.`}`;
+  return new SeawallError('point', 'POINT_NOT_A_COMMIT', `${position} is not the end of a commit. ${nearest}`, {
+    position,
+    before,
+    ...(after !== undefined && { after }),
+  });
+}
+
+function unfinished(plan: RestorePlan, lastCommit: Scan['end']): SeawallError {
   const before = formatPosition({ generation: plan.generation.id, ...lastCommit });
-  if (next === undefined)
-    return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
-  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
-  return new SeawallError(
-    'point',
-    'POINT_NOT_A_COMMIT',
-    `${position} is not the end of a commit. Nearest before: ${before}.`,
-    {
-      position,
-      before,
-    },
-  );
+  return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
 }
 
 /** All frames of a plan in order. With the snapshot's state, checks that each segment continues what came before. */
