@@ -3,14 +3,6 @@ import '../replica/require-node.ts';
 import { readFile } from 'node:fs/promises';
 import type { Command } from './command.ts';
 import { parseCommandLine, type CommandLine } from './command-line.ts';
-import { compactCommand } from './commands/compact.ts';
-import { listCommand } from './commands/list.ts';
-import { maintainCommand } from './commands/maintain.ts';
-import { restoreCommand } from './commands/restore.ts';
-import { retainCommand } from './commands/retain.ts';
-import { shipCommand } from './commands/ship.ts';
-import { statusCommand } from './commands/status.ts';
-import { verifyCommand } from './commands/verify.ts';
 import { EXIT, exitCodeOf, UsageError, type ExitCode } from './exit-codes.ts';
 import { failureDocument, failureMessage, hintsFor } from './failure.ts';
 import { helpOf, overview } from './help.ts';
@@ -18,16 +10,17 @@ import { dieOf, Interrupted } from './interruption.ts';
 import { nearest } from './nearest.ts';
 import { Terminal } from './terminal.ts';
 
-const COMMANDS: readonly Command[] = [
-  shipCommand,
-  restoreCommand,
-  listCommand,
-  statusCommand,
-  verifyCommand,
-  compactCommand,
-  retainCommand,
-  maintainCommand,
-];
+/** Each is loaded only when it is needed: together they take as long as most of them run. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  ship: async () => (await import('./commands/ship.ts')).shipCommand,
+  restore: async () => (await import('./commands/restore.ts')).restoreCommand,
+  list: async () => (await import('./commands/list.ts')).listCommand,
+  status: async () => (await import('./commands/status.ts')).statusCommand,
+  verify: async () => (await import('./commands/verify.ts')).verifyCommand,
+  compact: async () => (await import('./commands/compact.ts')).compactCommand,
+  retain: async () => (await import('./commands/retain.ts')).retainCommand,
+  maintain: async () => (await import('./commands/maintain.ts')).maintainCommand,
+};
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
   const { stdout, stderr, env } = process;
@@ -43,16 +36,17 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
   if (first === undefined) {
     if (terminal.json) return fail(terminal, new UsageError('no command is given'), '');
-    stderr.write(`${overview(COMMANDS)}\n`);
+    stderr.write(`${await overviewOfAll()}\n`);
     return EXIT.usage;
   }
   if (first === '--help' || first === '-h' || (first === 'help' && rest.length === 0)) {
-    stdout.write(`${overview(COMMANDS)}\n`);
+    stdout.write(`${await overviewOfAll()}\n`);
     return EXIT.ok;
   }
   const name = first === 'help' ? rest[0]! : first;
-  const command = COMMANDS.find((each) => each.name === name);
-  if (command === undefined) return fail(terminal, new UsageError(unknownCommand(name)), '');
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) return fail(terminal, new UsageError(unknownCommand(name)), '');
+  const command = await load();
   let line: CommandLine | undefined;
   try {
     line = parseCommandLine(command, first === 'help' ? ['--help'] : rest);
@@ -68,6 +62,10 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     return fail(terminal, error, command.name, line);
   }
+}
+
+async function overviewOfAll(): Promise<string> {
+  return overview(await Promise.all(Object.values(COMMANDS).map((load) => load())));
 }
 
 function fail(terminal: Terminal, error: unknown, command: string, line?: CommandLine): ExitCode {
@@ -87,10 +85,7 @@ function fail(terminal: Terminal, error: unknown, command: string, line?: Comman
 
 function unknownCommand(name: string): string {
   if (name.startsWith('-')) return `unknown flag ${name} before a command`;
-  const meant = nearest(
-    name,
-    COMMANDS.map((command) => command.name),
-  );
+  const meant = nearest(name, Object.keys(COMMANDS));
   return `unknown command ${JSON.stringify(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }
 

@@ -102,7 +102,7 @@ export class Rate {
 
 /** The part of a terminal's stream that a bar needs. */
 export interface BarStream {
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -131,7 +131,9 @@ export class ProgressBar {
     if (now - this.#drawnAt < REDRAW) return;
     this.#drawnAt = now;
     this.#rate.note(now, done);
-    const columns = this.#stream.columns ?? 80;
+    // Some pseudo-terminals say that they have no columns at all.
+    const said = this.#stream.columns ?? 0;
+    const columns = said > 0 ? said : 80;
     const state = { label: this.#label, done, total, rate: this.#rate.perSecond };
     this.#stream.write(ERASE + renderProgress(state, { ...this.#look, columns }));
     this.#visible = true;
