@@ -68,6 +68,8 @@ async function acquire(Database: typeof DatabaseSync, path: string): Promise<Dat
   const before = await inodeOf(path);
   const holder = new Database(path, { timeout: 0 });
   try {
+    // In memory, or SQLite lays a journal beside the file, and a killed process leaves it there.
+    holder.exec('PRAGMA journal_mode = MEMORY');
     holder.exec('BEGIN EXCLUSIVE');
     // Whoever empties a folder removes its lock file under the lock: the one we hold must still be the one at the path.
     if (before === undefined || (await inodeOf(path)) !== before) throw new LockReplaced();

@@ -55,7 +55,7 @@ export function compareKeys(a: string, b: string): number {
 
 /** Surrogates stand for code points above every other UTF-16 unit. */
 function codePointRank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x2000 : unit;
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
 /** @throws RangeError unless offsets and lengths are whole, non-negative numbers. */
@@ -64,6 +64,12 @@ export function assertRange(range: ByteRange): void {
   for (const [name, value] of Object.entries(parts)) {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} must be a whole number, got ${value}`);
   }
+}
+
+/** Parts are copied from ranges that are not empty: S3 cannot be asked for none. */
+export function assertCopyRange(range: { readonly offset: number; readonly length: number }): void {
+  assertRange(range);
+  if (range.length === 0) throw new RangeError('length must be at least 1 to copy, got 0');
 }
 
 /** Where a range lies in an object of `size` bytes; undefined when it reaches past its end. */

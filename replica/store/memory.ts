@@ -1,6 +1,15 @@
+/* eslint-disable @typescript-eslint/require-await -- async makes rejections of what is thrown, as callers expect */
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import { assertFolder, assertKey, assertPrefix, assertRange, compareKeys, placeRange } from './keys.ts';
+import {
+  assertCopyRange,
+  assertFolder,
+  assertKey,
+  assertPrefix,
+  assertRange,
+  compareKeys,
+  placeRange,
+} from './keys.ts';
 import { probeByWriting } from './probe.ts';
 import {
   alreadyThere,
@@ -189,8 +198,9 @@ function startUpload(contents: Contents, key: string): Upload {
         assertThere();
         parts.set(part, Buffer.from(body));
       }),
-    copy: (part, source, range, etag) =>
-      ledger.part(part, range.length, async () => {
+    copy: async (part, source, range, etag) => {
+      assertCopyRange(range);
+      await ledger.part(part, range.length, async () => {
         assertThere();
         const current = contents.objects.get(source)?.etag;
         if (current !== undefined && current !== etag) throw etagDiffers(URL, source, etag, current);
@@ -198,7 +208,8 @@ function startUpload(contents: Contents, key: string): Upload {
         const { minCopySource } = contents.limits;
         if (found.size < minCopySource) throw sourceTooSmall(URL, source, found.size, minCopySource);
         parts.set(part, found.body);
-      }),
+      });
+    },
     async complete(condition) {
       const numbers = ledger.toComplete();
       assertThere();

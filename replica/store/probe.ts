@@ -9,7 +9,10 @@ const WRONG_ETAG = '"00000000000000000000000000000000"';
  * Tries conditional writes: both that a condition which does not hold is refused, and that one which holds is not.
  * Each body is new, so that a store which treats a repeated write as done cannot pass for one that checks.
  */
-export async function probeByWriting(store: Pick<Store, 'put' | 'head' | 'delete'>, probeKey: string): Promise<boolean> {
+export async function probeByWriting(
+  store: Pick<Store, 'put' | 'head' | 'delete'>,
+  probeKey: string,
+): Promise<boolean> {
   const write = async (condition: Condition): Promise<'written' | 'conflict' | 'unsupported'> => {
     try {
       await store.put(probeKey, randomBytes(24), condition);

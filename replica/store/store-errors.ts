@@ -16,7 +16,13 @@ export function alreadyThere(url: string, key: string, cause?: unknown): Seawall
   return new SeawallError('conflict', 'STORE_CONDITION', message, { key, expected: 'absent' }, cause);
 }
 
-export function etagDiffers(url: string, key: string, expected: string, actual?: string, cause?: unknown): SeawallError {
+export function etagDiffers(
+  url: string,
+  key: string,
+  expected: string,
+  actual?: string,
+  cause?: unknown,
+): SeawallError {
   const found = actual === undefined ? 'it is another one, or none' : `it is ${actual}`;
   const message = `${place(url, key)}: the ETag was to be ${expected}, but ${found}: another writer was here`;
   const facts = { key, expected, ...(actual === undefined ? {} : { actual }) };

@@ -3,8 +3,10 @@
  * Three backends implement it (memory, files, S3) and one conformance suite holds them to it.
  *
  * Keys are relative to the root the store was opened on, use `/`, and never start or end with one.
- * Methods throw SeawallError: `missing` (no such object), `conflict` (a condition did not hold), `denied`,
- * `unreachable` (network or server failure, after the backend's own retries), `unsupported`.
+ * Components are never empty, `.` or `..`; such keys, ranges that are no whole numbers and parts outside the limits are
+ * RangeErrors. Methods throw SeawallError: `missing` (no such object), `conflict` (a condition did not hold), `denied`,
+ * `unreachable` (network or server failure, after the backend's own retries), `unsupported`, and `local` for a folder
+ * whose disk fails.
  */
 export interface Store {
   /** Where this store lies, for messages: `file:///…`, `s3://bucket/prefix`, `memory:`. Never holds credentials. */
@@ -29,12 +31,19 @@ export interface Store {
   /** Every object whose key starts with `prefix`, in UTF-8 byte order; with `after`, only keys greater than it. */
   list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
 
-  /** The distinct next path components below `prefix` (which ends with `/` or is empty), in byte order, without `/`. */
+  /**
+   * The distinct next path components below `prefix` (which ends with `/` or is empty) that have objects below them, in
+   * byte order, without `/`.
+   */
   folders(prefix: string): AsyncIterable<string>;
 
   /**
    * Writes a whole object atomically: a reader sees all of it or nothing, and it is durable once this resolves.
    * With a condition that does not hold, `conflict` and nothing changes. `ifMatch` on a missing object is `conflict`.
+   *
+   * 'absent' and an object already there with the very same bytes is success: a write whose acknowledgement was lost
+   * can be repeated. Whoever needs exactly one winner writes bytes that differ. The body must not be changed before
+   * this settles.
    */
   put(key: string, body: Uint8Array, condition?: Condition): Promise<PutResult>;
 
@@ -53,7 +62,7 @@ export interface Store {
   /** Unfinished uploads below a prefix, so that what a killed process left behind can be found and aborted. */
   unfinished(prefix: string): AsyncIterable<UnfinishedUpload>;
 
-  /** Frees sockets and handles. The store is unusable afterwards. */
+  /** Frees sockets and handles. The store is unusable afterwards: its methods throw TypeError. */
   close(): Promise<void>;
 }
 
@@ -87,6 +96,12 @@ export interface StoredObject {
 /** `offset` and `length` in bytes, or the last `suffix` bytes (all of the object when it is shorter). */
 export type ByteRange = { readonly offset: number; readonly length: number } | { readonly suffix: number };
 
+/** Bytes. */
+export interface CopyRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
 export type Condition = 'absent' | { readonly ifMatch: string };
 
 export interface PutResult {
@@ -98,9 +113,16 @@ export interface Upload {
   readonly key: string;
   /** Bytes of one part; all but the last part are at least `limits.minPart` long. */
   put(part: number, body: Uint8Array): Promise<void>;
-  /** Fills a part with bytes of an existing object, on the server. Fails with `conflict` unless its ETag is `etag`. */
-  copy(part: number, source: string, range: { readonly offset: number; readonly length: number }, etag: string): Promise<void>;
-  /** Makes the object visible. With 'absent' and an object already there: `conflict`, and the upload is aborted. */
+  /**
+   * Fills a part with bytes of an existing object, on the server. Fails with `conflict` unless its ETag is `etag`, and
+   * with `corrupt` (RANGE_BEYOND_OBJECT) for a range past its end. The range is not empty.
+   */
+  copy(part: number, source: string, range: CopyRange, etag: string): Promise<void>;
+  /**
+   * Joins the parts, in the order of their numbers, which may have gaps, and makes the object visible. With 'absent' and
+   * an object already there (whatever its bytes): `conflict`, and the upload is aborted. `unreachable` with the code
+   * STORE_UPLOAD_RESTART: the upload is lost to a race and must be made anew; otherwise `complete()` can be repeated.
+   */
   complete(condition?: 'absent'): Promise<PutResult>;
   /** Drops all parts. Safe to call at any time, more than once, also after `complete()`. */
   abort(): Promise<void>;

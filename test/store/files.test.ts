@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { execFile, spawn } from 'node:child_process';
+import { renameSync, statSync, writeFileSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { once } from 'node:events';
 import {
   appendFile,
@@ -129,7 +131,13 @@ describe('files: several processes', () => {
       await left.abort();
     }
     await store.delete(await keysOf(store));
-    assert.deepEqual(await allNames(directory), []);
+    // A process that dies between its last deletion and the removal of the folder leaves it, empty but for the lock.
+    const left = await readdir(directory, { recursive: true, withFileTypes: true });
+    assert.deepEqual(
+      left.filter((entry) => !entry.isDirectory() && entry.name !== '.seawall-lock').map(({ name }) => name),
+      [],
+    );
+    assert.deepEqual(await collect(store.folders('')), []);
   });
 });
 
@@ -358,6 +366,23 @@ describe('files: the lock', () => {
     assert.equal(settled.filter(({ status }) => status === 'rejected').length, 10);
     for (const outcome of settled)
       if (outcome.status === 'rejected') assert.match(String(outcome.reason), /section failed/);
+  });
+
+  test('a lock file that was removed meanwhile is no lock: it is taken anew', async (t) => {
+    const directory = await newFolder();
+    const path = join(directory, '.seawall-lock');
+    await writeFile(path, '');
+    const exec = Reflect.get(DatabaseSync.prototype, 'exec');
+    let taken = 0;
+    t.mock.method(DatabaseSync.prototype, 'exec', function (this: DatabaseSync, sql: string) {
+      exec.call(this, sql);
+      if (!sql.startsWith('BEGIN') || statSync(path, { throwIfNoEntry: false }) === undefined) return;
+      // Another process empties the folder, and a third one comes: the file at the path is another by now.
+      if (++taken === 1) renameSync(path, `${path}-old`);
+      if (taken === 1) writeFileSync(path, '');
+    });
+    await withFolderLock(directory, () => Promise.resolve());
+    assert.ok(taken >= 2, `${taken} times`);
   });
 
   test('scopes over one folder share it', async () => {
