@@ -100,7 +100,7 @@ async function planPosition(
       ...(first && { after: formatPosition({ generation: generation.id, index: first.index, offset: 0 }) }),
     });
   }
-  if (base.index === index && offset === 0) return snapshotOnly(store, generation, base);
+  if (base.index === index && offset === 0) return planSnapshot(store, generation, base);
   const last = offset === 0 ? index - 1 : index;
   const until = offset === 0 ? TO_THE_END : offset;
   const whole = promised(chainFrom(generation, base), base, timeline.floors.get(generation.id) ?? 0);
@@ -172,7 +172,7 @@ async function planTime(store: Store, timeline: Timeline, time: number): Promise
   };
   if (base.index < (timeline.floors.get(generation.id) ?? 0)) {
     // Retention took the WAL behind this snapshot, or is about to: only its own moment is left.
-    const plan = await snapshotOnly(store, generation, base);
+    const plan = await planSnapshot(store, generation, base);
     if (plan.time < time) throw await notKept(plan.time);
     return plan;
   }
@@ -248,7 +248,7 @@ async function planFound(
   chain: readonly ChainIndex[],
   found: Found,
 ): Promise<RestorePlan> {
-  if (found.kind === 'snapshot') return snapshotOnly(store, generation, base);
+  if (found.kind === 'snapshot') return planSnapshot(store, generation, base);
   const { index } = found.segment;
   const indexes = chain.filter((entry) => entry.index <= index);
   if (found.kind === 'foreign') {
@@ -276,7 +276,8 @@ function finish(
   return { generation, snapshot, indexes: needed, until, proof, time };
 }
 
-async function snapshotOnly(store: Store, generation: Generation, snapshot: SnapshotRef): Promise<RestorePlan> {
+/** The state that a snapshot holds. */
+export async function planSnapshot(store: Store, generation: Generation, snapshot: SnapshotRef): Promise<RestorePlan> {
   const facts = await readSnapshotFacts(store, generation.id, snapshot);
   const until = { index: snapshot.index, offset: 0 };
   const proof = facts === undefined ? undefined : { offset: 0, state: facts };

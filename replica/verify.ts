@@ -12,7 +12,7 @@ import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } f
 import { isKind, SeawallError } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { CLAIM_KEY, CONTROL, FLOORS_KEY, HEAD_KEY } from './layout.ts';
-import { planLatest } from './plan.ts';
+import { planLatest, planSnapshot } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { restorePlan } from './restore.ts';
 import { unsealAny } from './sealed-json.ts';
@@ -97,7 +97,7 @@ export async function verify(store: Store, options: VerifyOptions = {}): Promise
     const check = new GenerationCheck(store, generation, floors.get(generation.id) ?? 0, ofHead, findings);
     reports.push(await check.run());
   }
-  if (options.deep !== undefined) await checkDeep(store, generations, options.deep, findings);
+  if (options.deep !== undefined) await checkDeep(store, generations, floors, options.deep, findings);
 
   const sum = (of: (report: GenerationReport) => number): number => reports.reduce((all, each) => all + of(each), 0);
   return {
@@ -163,17 +163,22 @@ async function checkControl(
 async function checkDeep(
   store: Store,
   generations: readonly Generation[],
+  floors: Floors,
   deep: NonNullable<VerifyOptions['deep']>,
   findings: Findings,
 ): Promise<void> {
   const folder = await mkdtemp(join(deep.folder ?? tmpdir(), 'seawall-verify-'));
   try {
     for (const generation of generations) {
-      if (generation.snapshots.length === 0) continue;
+      const newest = generation.snapshots.at(-1);
+      if (newest === undefined) continue;
+      // WAL that retention has given up may end anywhere; the snapshot is promised.
+      const standsAlone = newest.index < (floors.get(generation.id) ?? 0);
       const key = `generations/${generation.id}`;
       const path = join(folder, `${generation.id}.db`);
       try {
-        const restored = await restorePlan(store, await planLatest(store, generation), path);
+        const plan = standsAlone ? planSnapshot(store, generation, newest) : planLatest(store, generation);
+        const restored = await restorePlan(store, await plan, path);
         for (const finding of await deep.integrity(path)) {
           const where = `${restored.position} (checksum ${formatChecksum(restored.checksum)})`;
           findings.problem(key, 'DATABASE_INTEGRITY', `the database at ${where}: ${finding}`);

@@ -36,7 +36,7 @@ export interface RetainReport {
   readonly freed: Amount;
   readonly keep: readonly Kept[];
   readonly delete: readonly Doomed[];
-  /** Keys that are still there: locked ones, and those the store only said it deleted. */
+  /** Keys that are still there (locked ones, and those the store only said it deleted), and what was not allowed. */
   readonly failures: readonly Failure[];
   /** Unfinished uploads, more than a week old, that were aborted. */
   readonly abandonedUploads: number;
@@ -61,15 +61,15 @@ export async function retain(store: Store, options: RetainOptions): Promise<Reta
   const inventory = await takeInventory(store, await loadTimeline(store));
   const plan = planRetention(inventory, policy, now);
   const dryRun = options.dryRun === true;
-  if (dryRun) return reportOf(plan, policy, now, true, undefined, 0);
+  if (dryRun) return reportOf(plan, policy, now, true, undefined, NO_UPLOADS);
 
   let deletion: Deletion | undefined;
   if (plan.delete.length > 0) {
     await raiseFloors(store, plan.floors);
     deletion = await deleteInOrder(store, plan.delete);
   }
-  const abandoned = deletion?.stopped === undefined ? await abortAbandoned(store, now) : 0;
-  const report = reportOf(plan, policy, now, false, deletion, abandoned);
+  const uploads = deletion?.stopped === undefined ? await abortAbandoned(store, now) : NO_UPLOADS;
+  const report = reportOf(plan, policy, now, false, deletion, uploads);
   await writeReport(store, report, deletion);
   if (deletion?.stopped !== undefined) throw deletion.stopped;
   return report;
@@ -93,14 +93,28 @@ async function raiseFloors(store: Store, floors: Floors): Promise<void> {
   }
 }
 
-async function abortAbandoned(store: Store, now: number): Promise<number> {
+interface Abandoned {
+  readonly aborted: number;
+  readonly failures: readonly Failure[];
+}
+
+const NO_UPLOADS: Abandoned = { aborted: 0, failures: [] };
+
+/** A courtesy: where it is not allowed or not known, lifecycle rules of the bucket do the same. */
+async function abortAbandoned(store: Store, now: number): Promise<Abandoned> {
   let aborted = 0;
-  for await (const upload of store.unfinished(GENERATIONS)) {
-    if (upload.started > now - ABANDONED) continue;
-    await upload.abort();
-    aborted++;
+  try {
+    for await (const upload of store.unfinished(GENERATIONS)) {
+      if (upload.started > now - ABANDONED) continue;
+      await upload.abort();
+      aborted++;
+    }
+  } catch (error) {
+    if (!isKind(error, 'denied', 'unsupported')) throw error;
+    const message = `unfinished uploads were not looked for: ${error.message}`;
+    return { aborted, failures: [{ key: GENERATIONS, code: 'UPLOADS_NOT_LISTED', message }] };
   }
-  return aborted;
+  return { aborted, failures: [] };
 }
 
 function reportOf(
@@ -109,7 +123,7 @@ function reportOf(
   now: number,
   dryRun: boolean,
   deletion: Deletion | undefined,
-  abandonedUploads: number,
+  uploads: Abandoned,
 ): RetainReport {
   const gone = new Set(deletion?.gone);
   return {
@@ -122,8 +136,8 @@ function reportOf(
     freed: amount(plan.delete.filter(({ key }) => gone.has(key))),
     keep: plan.keep,
     delete: plan.delete,
-    failures: [...(deletion?.refused ?? []), ...(deletion?.remained ?? [])],
-    abandonedUploads,
+    failures: [...(deletion?.refused ?? []), ...(deletion?.remained ?? []), ...uploads.failures],
+    abandonedUploads: uploads.aborted,
   };
 }
 

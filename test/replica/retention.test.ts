@@ -342,6 +342,27 @@ test('outcomes are inspected: locked keys, lies, denials and lost connections', 
     assert.equal((await retain(store, { policy, now })).failures.length, 0);
     assert.ok(!(await store.keys()).includes(locked));
   });
+  await t.test(
+    'uploads that were abandoned a week ago are aborted; that this is not allowed is only reported',
+    async () => {
+      const { store, now } = await prepared();
+      await (
+        await store.upload('generations/0123456789abcdef/snapshots/00000000.snapshot.lz4')
+      ).put(1, Buffer.alloc(10));
+      const later = Date.now() + 8 * DAY; // the memory store starts uploads by the machine's clock
+      const denied: Store = {
+        ...store,
+        // eslint-disable-next-line require-yield
+        async *unfinished() {
+          throw new SeawallError('denied', 'STORE_ACCESS_DENIED', 'no');
+        },
+      };
+      const first = await retain(denied, { policy, now });
+      assert.deepEqual(first.failures.map(({ code }) => code), ['UPLOADS_NOT_LISTED']); // prettier-ignore
+      assert.equal((await retain(store, { policy, now: Date.now() })).abandonedUploads, 0);
+      assert.equal((await retain(store, { policy, now: later })).abandonedUploads, 1);
+    },
+  );
   await t.test('a store that says deleted and deletes nothing', async () => {
     const { store, now, planned } = await prepared();
     const report = await retain(
