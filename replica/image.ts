@@ -21,7 +21,7 @@ import { lockPage } from './wal/format.ts';
 import type { Frame } from './wal/cursor.ts';
 
 /** Bytes of WAL pages held in memory at a time, unless told otherwise. */
-export const DEFAULT_MEMORY = 32 << 20;
+export const DEFAULT_MEMORY = 24 << 20;
 
 export interface Image {
   /** Bytes; known before the first block. */

@@ -6,7 +6,7 @@
  */
 import type { PutResult, Store, Upload } from './store.ts';
 
-const LEAST_PART = 8 << 20;
+const LEAST_PART = 5 << 20;
 const MIB = 1 << 20;
 
 export interface ObjectWriterOptions {

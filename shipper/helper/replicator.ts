@@ -9,36 +9,22 @@ import { readClaim, writeHead } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { snapshotKey } from '../../replica/layout.ts';
 import { formatPosition } from '../../replica/position.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
-import { toPlain } from '../plain-error.ts';
-import type { PlainError, ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
+import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
 import { ContinuityLost, type CapturedSegment, type CapturePoint } from './capture.ts';
 import { Follower } from './follower.ts';
-import { fileBlocks, startGeneration, type Owner } from './generation-start.ts';
+import { startGeneration, type Owner } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
+import { Health } from './health.ts';
+import { takeSnapshot } from './snapshot-on-request.ts';
 import { Staging } from './staging.ts';
+import { SyncWaiters, type Place } from './sync-waiters.ts';
 import { Fenced, persistently, uploadSegment, type UploadSettings } from './uploader.ts';
 
 /** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
 const LOOK_INTERVAL = 40;
-
-/** A place in all this replicator has shipped: later generations are greater. */
-interface Place {
-  readonly era: number;
-  readonly index: number;
-  readonly offset: number;
-}
-
-interface Waiter {
-  /** Undefined until there is a generation to measure by; then everything committed by that time. */
-  place: Place | undefined;
-  readonly resolve: (synced: Synced) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 export interface ReplicatorContext {
   readonly settings: Settings;
@@ -57,11 +43,9 @@ export class Replicator {
   #follower: Follower | undefined;
   #era = 0;
   #uploaded: (Place & { readonly point: CapturePoint }) | undefined;
-  #state: ShipperState = 'starting';
+  readonly #health: Health;
   #reason: string | undefined;
-  #problem: PlainError | undefined;
-  #failures = 0;
-  #waiters: Waiter[] = [];
+  readonly #waiters = new SyncWaiters();
   #urgent = false;
   #wake: () => void = () => undefined;
   #uploadedAt: number | undefined;
@@ -79,6 +63,7 @@ export class Replicator {
   constructor(context: ReplicatorContext) {
     this.#context = context;
     const { settings } = context;
+    this.#health = new Health(context.emit);
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
@@ -97,15 +82,12 @@ export class Replicator {
 
   /** Resolves when everything committed before the call is in the bucket. */
   sync(): Promise<Synced> {
-    if (this.#state === 'fenced' || this.#state === 'failed' || this.#state === 'stopped') {
-      return Promise.reject(this.#ended());
-    }
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ place: this.#committed(), resolve, reject });
-      this.#resolveWaiters();
-      this.#urgent = true;
-      this.#wake();
-    });
+    if (this.#health.over) return Promise.reject(this.#health.farewell());
+    const synced = this.#waiters.wait(this.#committed());
+    this.#reached();
+    this.#urgent = true;
+    this.#wake();
+    return synced;
   }
 
   /** The end of everything committed by now; undefined while there is no generation to measure by. */
@@ -122,9 +104,7 @@ export class Replicator {
 
   /** Makes a snapshot at the end of the present index; answers its key. */
   snapshot(): Promise<string> {
-    if (this.#state === 'fenced' || this.#state === 'failed' || this.#state === 'stopped') {
-      return Promise.reject(this.#ended());
-    }
+    if (this.#health.over) return Promise.reject(this.#health.farewell());
     return new Promise((resolve, reject) => {
       this.#snapshotAsked.push({ resolve, reject });
       this.#wake();
@@ -136,7 +116,7 @@ export class Replicator {
     const uploaded = this.#uploaded;
     const blockedBy = this.#follower?.blockedBy;
     return {
-      state: this.#state,
+      state: this.#health.state,
       database: settings.database,
       replica: settings.replica,
       ...(uploaded && {
@@ -150,7 +130,7 @@ export class Replicator {
       behind: this.#follower === undefined || this.#staging.length > 0 || this.#follower.hasNews(),
       staged: this.#staging.bytes,
       ...(blockedBy !== undefined && { blockedBy }),
-      ...(this.#problem && { problem: this.#problem }),
+      ...(this.#health.problem && { problem: this.#health.problem }),
       segments: this.#segments,
       snapshots: this.#snapshots,
       bytes: this.#bytes,
@@ -161,11 +141,12 @@ export class Replicator {
 
   /** Ships what is committed, then ends. Gives up after `timeout` milliseconds; then says so by throwing. */
   async stop(timeout: number): Promise<void> {
-    if (this.#state !== 'fenced' && this.#state !== 'failed' && this.#state !== 'stopped') {
+    if (!this.#health.over) {
       const limit = AbortSignal.timeout(timeout);
       const gaveUp = new Promise<never>((_, reject) => {
         limit.addEventListener('abort', () => {
-          const why = this.#problem === undefined ? '' : ` (${this.#problem.message})`;
+          const { problem } = this.#health;
+          const why = problem === undefined ? '' : ` (${problem.message})`;
           reject(
             new SeawallError(
               'unreachable',
@@ -182,7 +163,7 @@ export class Replicator {
         await this.#end('stopped');
       }
     } else {
-      await this.#end(this.#state);
+      await this.#end(this.#health.state);
     }
   }
 
@@ -191,8 +172,8 @@ export class Replicator {
     this.#abort.abort(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
     this.#wake();
     await this.#running?.catch(() => undefined);
-    this.#setState(state);
-    this.#rejectAll(this.#ended());
+    this.#health.enter(state);
+    this.#rejectAll(this.#health.farewell());
   }
 
   async #run(reason: string, started: () => void): Promise<void> {
@@ -257,7 +238,7 @@ export class Replicator {
     this.#staging.clear();
     this.#era++;
     this.#lost = undefined;
-    this.#setState('snapshotting');
+    this.#health.enter('snapshotting');
     let blocked: string | undefined;
     const started = await persistently(this.#uploadSettings(), () =>
       startGeneration(live, store, {
@@ -275,7 +256,7 @@ export class Replicator {
         },
       }),
     );
-    this.#succeeded();
+    this.#health.succeeded();
     this.#reason = reason;
     this.#snapshots++;
     this.#bytes += started.snapshot.size;
@@ -284,7 +265,7 @@ export class Replicator {
     this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
     this.#uploaded = { era: this.#era, index: 0, offset: 0, point: started.point };
     this.#headAt = 0;
-    this.#setState('streaming');
+    this.#health.enter('streaming');
     emit({
       type: 'generation',
       generation: started.point.generation,
@@ -292,8 +273,8 @@ export class Replicator {
       pages: started.point.state.pages,
       milliseconds: Math.round(performance.now() - from),
     });
-    for (const waiter of this.#waiters) waiter.place = this.#committed();
-    this.#resolveWaiters();
+    this.#waiters.placeAll(this.#committed());
+    this.#reached();
   }
 
   async #shipAll(): Promise<void> {
@@ -323,7 +304,7 @@ export class Replicator {
       this.#claimedIndex = segment.index;
     }
     await uploadSegment(store, segment, this.#uploadSettings());
-    this.#succeeded();
+    this.#health.succeeded();
     if (this.#lost !== undefined) return; // staging was dropped meanwhile; what this segment was is history now
     this.#staging.shift();
     this.#uploaded = { era: this.#era, index: segment.index, offset: segment.end, point: segment.after };
@@ -337,7 +318,7 @@ export class Replicator {
       bytes: segment.bytes.length,
       frames: segment.frames,
     });
-    if (segment.endsOnCommit) this.#resolveWaiters();
+    if (segment.endsOnCommit) this.#reached();
   }
 
   async #checkClaim(): Promise<void> {
@@ -355,7 +336,14 @@ export class Replicator {
     if (asked.length === 0 || this.#follower === undefined || this.#lost !== undefined) return;
     this.#snapshotAsked = [];
     try {
-      const key = await this.#takeSnapshot(this.#follower);
+      const written = await takeSnapshot(this.#context, this.#follower, {
+        codec: this.#codec,
+        signal: this.#abort.signal,
+        shipCaptured: () => this.#shipStaged(),
+      });
+      if (written.size > 0) this.#snapshots++;
+      this.#bytes += written.size;
+      const { key } = written;
       for (const { resolve } of asked) resolve(key);
     } catch (error) {
       for (const { reject } of asked) reject(error);
@@ -365,38 +353,12 @@ export class Replicator {
     }
   }
 
-  async #takeSnapshot(follower: Follower): Promise<string> {
-    const { live, store, emit } = this.#context;
-    try {
-      for (;;) {
-        const sealed = follower.sealForSnapshot();
-        if (sealed.kind === 'sealed') break;
-        if (sealed.kind === 'blocked') emit({ type: 'blocked', by: sealed.by });
-        await sleep(100, undefined, { signal: this.#abort.signal });
-      }
-      const { generation, index, state } = follower.point;
-      const facts = { generation, index, pageSize: live.pageSize, ...state, reason: 'request', file: live.owner() };
-      // What was captured so far is the index before this snapshot: it goes first.
-      for (
-        let segment = this.#staging.first();
-        segment !== undefined && this.#lost === undefined;
-        segment = this.#staging.first()
-      ) {
-        await this.#ship(segment);
-      }
-      const blocks = fileBlocks(live, state.pages, this.#abort.signal, (done, total) => {
-        emit({ type: 'progress', what: 'snapshot', done, total });
-      });
-      const key = snapshotKey(generation, index, this.#codec.name);
-      // Nothing was committed since, or a compaction was faster: the snapshot is there already.
-      if ((await store.head(key)) !== undefined) return key;
-      const written = await writeSnapshot(store, facts, this.#codec, blocks);
-      this.#snapshots++;
-      this.#bytes += written.size;
-      emit({ type: 'snapshot', key: written.key, bytes: written.size });
-      return written.key;
-    } finally {
-      live.releaseSnapshot();
+  /** Puts everything into the bucket that was captured so far. */
+  async #shipStaged(): Promise<void> {
+    for (;;) {
+      const segment = this.#staging.first();
+      if (segment === undefined || this.#lost !== undefined) return;
+      await this.#ship(segment);
     }
   }
 
@@ -425,10 +387,7 @@ export class Replicator {
       retryMax: this.#context.settings.retryMax,
       signal: this.#abort.signal,
       onFailure: (error, failures) => {
-        this.#problem = toPlain(error);
-        this.#failures = failures;
-        if (this.#state === 'streaming') this.#setState('retrying');
-        this.#context.emit({ type: 'problem', error: this.#problem, failures });
+        this.#health.failed(error, failures);
         if (this.#uploaded === undefined && this.#firstFailure !== undefined) {
           this.#firstFailure(error);
           this.#firstFailure = undefined;
@@ -437,68 +396,32 @@ export class Replicator {
     };
   }
 
-  #succeeded(): void {
-    if (this.#problem === undefined) return;
-    this.#problem = undefined;
-    if (this.#state === 'retrying') this.#setState('streaming');
-    this.#context.emit({ type: 'recovered', failures: this.#failures });
-  }
-
   #lose(reason: string): void {
     this.#lost ??= reason;
-    for (const waiter of this.#waiters) waiter.place = undefined;
+    this.#waiters.unplace();
     this.#wake();
   }
 
-  #resolveWaiters(): void {
+  #reached(): void {
     const uploaded = this.#uploaded;
     if (uploaded === undefined) return;
-    const left: Waiter[] = [];
-    for (const waiter of this.#waiters) {
-      if (waiter.place === undefined || comparePlaces(uploaded, waiter.place) < 0) left.push(waiter);
-      else {
-        waiter.resolve({
-          position: formatPosition(uploaded.point),
-          checksum: formatChecksum(uploaded.point.state.checksum),
-        });
-      }
-    }
-    this.#waiters = left;
+    const { point } = uploaded;
+    this.#waiters.reached(uploaded, {
+      position: formatPosition(point),
+      checksum: formatChecksum(point.state.checksum),
+    });
   }
 
   #fail(error: unknown): void {
-    this.#problem = toPlain(error);
-    this.#setState(error instanceof Fenced ? 'fenced' : 'failed');
+    this.#health.ended(error, error instanceof Fenced ? 'fenced' : 'failed');
     this.#stopping = true;
     this.#abort.abort(error);
-    this.#context.emit({ type: 'problem', error: this.#problem, failures: this.#failures + 1 });
     this.#rejectAll(error);
     this.#firstFailure?.(error);
   }
 
   #rejectAll(error: unknown): void {
-    for (const { reject } of this.#waiters.splice(0)) reject(error);
+    this.#waiters.rejectAll(error);
     for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
   }
-
-  #ended(): Error {
-    const because = this.#problem === undefined ? '' : `: ${this.#problem.message}`;
-    if (this.#state === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);
-    return new SeawallError(
-      'refused',
-      this.#state === 'failed' ? 'FAILED' : 'STOPPED',
-      `the shipper has ${this.#state === 'failed' ? 'failed' : 'stopped'}${because}`,
-    );
-  }
-
-  #setState(state: ShipperState): void {
-    if (state === this.#state) return;
-    const before = this.#state;
-    this.#state = state;
-    this.#context.emit({ type: 'state', state, before });
-  }
-}
-
-function comparePlaces(a: Place, b: Place): number {
-  return a.era - b.era || a.index - b.index || a.offset - b.offset;
 }

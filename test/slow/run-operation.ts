@@ -1,8 +1,8 @@
-/** Runs one operation in a process of its own and prints its peak memory: run-operation.ts <restore|compact> <replica> [<file>] */
-import { compact } from '../../replica/compact.ts';
-import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { restore } from '../../replica/restore.ts';
-import { openStore } from '../../replica/store/open.ts';
+/**
+ * Runs one operation of the built package in a process of its own and prints its peak memory:
+ * run-operation.ts <restore|compact> <replica> [<file>]
+ */
+import { compact, formatChecksum, openStore, restore } from 'seawall/replica';
 
 const [operation = '', replica = '', file = ''] = process.argv.slice(2);
 const store = await openStore(replica);
