@@ -38,6 +38,13 @@ export function stateAt(history: History, time: number): State | undefined {
   return generation?.states.findLast((state) => state.time <= time && state.marked && state.restorable);
 }
 
+/** Whether a position may be restored: a commit without a mark of its own counts as what the next mark says. */
+export function reachable(history: History, state: State): boolean {
+  if (state.marked) return state.restorable;
+  const { states } = history.generations.find(({ id }) => id === state.generation)!;
+  return states.slice(states.indexOf(state)).find(({ marked }) => marked)!.restorable;
+}
+
 export function latestState(history: History): State {
   return history.generations.at(-1)!.states.findLast((state) => state.marked && state.restorable)!;
 }

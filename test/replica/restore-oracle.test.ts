@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { parseTarget } from '../../replica/target.ts';
-import { at, expectKind, expectState, latestState, stateAt } from '../history/expect.ts';
+import { at, expectKind, expectState, latestState, reachable, stateAt } from '../history/expect.ts';
 import { buildHistory, PAGE_SIZES, positionOf, type HistoryOptions } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
 import { rerunnable, Seeded, seeds } from '../history/seeded.ts';
@@ -19,7 +19,7 @@ async function everyState(options: HistoryOptions, memory?: number): Promise<num
   const budget = memory === undefined ? {} : { memory };
   let most = 0;
   for (const state of history.states) {
-    if (!state.restorable) continue;
+    if (!reachable(history, state)) continue;
     const { walPages } = await expectState(store, scratch, at(state), state, budget);
     most = Math.max(most, walPages * history.pageSize);
   }
@@ -37,6 +37,7 @@ for (const [i, pageSize] of PAGE_SIZES.entries()) {
 }
 
 test('large and shrinking databases, with less memory than the WAL holds, are restored the same', async () => {
+  let largest = 0;
   for (const seed of seeds(1, 200)) {
     await rerunnable(seed, FILE, async () => {
       const most = await everyState(
@@ -51,9 +52,10 @@ test('large and shrinking databases, with less memory than the WAL holds, are re
         },
         2 * MiB,
       );
-      assert.ok(most > 5 * MiB, `the WAL is too small to force several passes: ${most} bytes`);
+      largest = Math.max(largest, most);
     });
   }
+  if (process.env['SEED'] === undefined) assert.ok(largest > 5 * MiB, `too small to force several passes: ${largest}`);
 });
 
 test('big-endian WAL checksums', async () => {
