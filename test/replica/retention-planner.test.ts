@@ -104,6 +104,21 @@ test('the newest chain of the current generation stays, however old, also when a
   for (const key of ['a/s4', 'a/w4+0', 'a/w4+4152']) assert.ok(keys.includes(key), key);
 });
 
+test('a base that was made within the grace period does not take the older one from a running restore', () => {
+  const whole = daily('a', 0, 6);
+  const now = START + 30 * DAY;
+  const policy = retentionPolicy({ ...NONE, grace: 3_600_000 });
+  const dated = (age: number): StockedGeneration => ({
+    ...whole,
+    snapshots: [whole.snapshots[0]!, { ...whole.snapshots[5]!, lastModified: now - age }],
+  });
+  const fresh = planRetention(inventory([dated(600_000)]), policy, now);
+  assert.deepEqual([fresh.delete, [...fresh.floors]], [[], []]);
+  const settled = planRetention(inventory([dated(3_600_001)]), policy, now);
+  assert.deepEqual([...settled.floors], [['a', 5]]);
+  assert.equal(settled.delete.length, 11);
+});
+
 test('while an older generation keeps WAL, a younger one is kept whole', () => {
   const generations = [daily('a', 0, 5), daily('b', 5, 5)];
   const [a] = generations;
