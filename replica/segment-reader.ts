@@ -31,6 +31,7 @@ export interface SegmentFrames {
   readonly segment: SegmentRef;
   /** Absent when another program (Litestream) wrote the object. */
   readonly header: ParsedSegmentHeader | undefined;
+  /** Their content is valid until the next ones are asked for: the buffer behind it is used again. */
   readonly frames: readonly Frame[];
   /** False while more of the same segment follows (large objects of other programs come in pieces). */
   readonly complete: boolean;
@@ -85,12 +86,14 @@ export async function* readIndex(
     }
   });
   let expected = 0;
+  let scratch = Buffer.alloc(0);
   for await (const { segment, key, opened } of fetched) {
     if (segment.offset !== expected) throw gap(generation, index, expected, key);
     try {
       if ('header' in opened) {
         const { header, body } = opened;
-        const frames = cursor.feed(decodeSegment(body, header, segment.codec));
+        if (scratch.length < header.rawLength) scratch = Buffer.allocUnsafeSlow(header.rawLength);
+        const frames = cursor.feed(decodeSegment(body, header, segment.codec, scratch));
         checkMarks(header, frames);
         expected = segment.offset + header.rawLength;
         yield { segment, header, frames, complete: true };

@@ -35,7 +35,7 @@ export interface SnapshotRef {
 }
 
 /** Blocks fetched by one request, at most. */
-const RUN_BYTES = 4 << 20;
+const RUN_BYTES = 2 << 20;
 const AHEAD = 2;
 
 /** The facts at the start of one of our snapshots; undefined for another program's. */

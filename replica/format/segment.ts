@@ -165,8 +165,13 @@ export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { reado
   };
 }
 
-/** Decodes one of our segments whole: CRC first, then every block and the content checksum. */
-export function decodeSegment(object: Buffer, header: ParsedSegmentHeader, codecName: Codec['name']): Buffer {
+/** Decodes one of our segments whole, into `into` when that is given and large enough: CRC first, then every block and the content checksum. */
+export function decodeSegment(
+  object: Buffer,
+  header: ParsedSegmentHeader,
+  codecName: Codec['name'],
+  into = Buffer.allocUnsafeSlow(header.rawLength),
+): Buffer {
   const codec = codecNamed(codecName);
   const body = object.subarray(header.bodyStart);
   if (body.length !== header.bodyLength || crc32(body) !== header.bodyCrc) {
@@ -174,7 +179,7 @@ export function decodeSegment(object: Buffer, header: ParsedSegmentHeader, codec
   }
   const prologue = codec.prologue(true);
   if (!body.subarray(0, prologue.length).equals(prologue)) throw corrupt('SEGMENT_FRAME', 'unexpected frame header');
-  const raw = Buffer.allocUnsafe(header.rawLength);
+  const raw = into.subarray(0, header.rawLength);
   let at = prologue.length;
   for (let done = 0; done < header.rawLength; done += BLOCK_SIZE) {
     const rawLength = Math.min(BLOCK_SIZE, header.rawLength - done);

@@ -21,7 +21,7 @@ async function hashOf(path: string): Promise<string> {
 }
 
 function operation(name: string, bucket: string, file = ''): { checksum: string; peak: number; seconds: number } {
-  const script = join(import.meta.dirname, 'run-operation.ts');
+  const script = join(import.meta.dirname, 'run-operation.mjs');
   return JSON.parse(execFileSync(process.execPath, [script, name, bucket, file], { encoding: 'utf8' })) as {
     checksum: string;
     peak: number;

@@ -1,6 +1,6 @@
 /**
  * Runs one operation of the built package in a process of its own and prints its peak memory:
- * run-operation.ts <restore|compact> <replica> [<file>]
+ * run-operation.mjs <restore|compact> <replica> [<file>]
  */
 import { compact, formatChecksum, openStore, restore } from 'seawall/replica';
 
