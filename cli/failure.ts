@@ -3,6 +3,7 @@ import { SeawallError, type ErrorFacts } from '../replica/errors.ts';
 import type { JsonDocument } from './command.ts';
 import type { CommandLine } from './command-line.ts';
 import { UsageError } from './exit-codes.ts';
+import { Interrupted } from './interruption.ts';
 
 /** The JSON of a failure: kind, code, message, and the facts beside them. */
 export function failureDocument(error: unknown): JsonDocument {
@@ -11,13 +12,15 @@ export function failureDocument(error: unknown): JsonDocument {
   }
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof UsageError) return { kind: 'usage', code: 'USAGE', message };
+  if (error instanceof Interrupted) return { kind: 'interrupted', code: error.signal, message };
   const code = (error as { readonly code?: unknown } | null)?.code;
   return { kind: 'unknown', code: typeof code === 'string' ? code : 'UNKNOWN', message };
 }
 
 /** For people. Of a failure nobody foresaw, the stack too: it is a bug, and that is what a report needs. */
 export function failureMessage(error: unknown): string {
-  if (error instanceof SeawallError || error instanceof UsageError) return error.message;
+  if (error instanceof SeawallError || error instanceof UsageError || error instanceof Interrupted)
+    return error.message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `an error that seawall did not foresee; please report it\n${stack}`;
 }

@@ -74,9 +74,7 @@ function fail(terminal: Terminal, error: unknown, command: string, line?: Comman
   if (terminal.json) terminal.print({ error: failureDocument(error) }, []);
   else {
     const name = command === '' ? 'seawall' : `seawall ${command}`;
-    terminal.note(
-      `${terminal.alarm(`${name}:`)} ${error instanceof Interrupted ? error.message : failureMessage(error)}`,
-    );
+    terminal.note(`${terminal.alarm(`${name}:`)} ${failureMessage(error)}`);
     for (const hint of hints) terminal.note(`  → ${hint}`);
   }
   if (error instanceof Interrupted) dieOf(error.signal);

@@ -61,13 +61,14 @@ export const maintainCommand: Command = {
         try {
           const { databases, exitCode } = await maintenance.round(withRetention);
           if (once && !end.asked() && databases === 0) throw noDatabases(root.url);
-          if (once) return exitCode;
+          if (once && !end.asked()) return exitCode;
         } catch (error) {
           if (rounds === 1) throw error; // most likely the root is wrong: that must be seen at once
           maintenance.tellFailure(error);
         }
         await sleep(interval, undefined, { signal: end.signal }).catch(() => undefined);
       }
+      terminal.print({ event: 'stopped', time: formatTime(Date.now()) }, ['stopped']);
       return EXIT.ok;
     });
   },

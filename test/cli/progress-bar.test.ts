@@ -9,7 +9,7 @@ import { ProgressBar, Rate, renderProgress, type ProgressLook } from '../../cli/
 import { filesStore } from '../../replica/store/files.ts';
 import { buildHistory } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
-import { MAIN } from './seawall.ts';
+import { COMPILED, MAIN } from './seawall.ts';
 
 const MIB = 2 ** 20;
 const ERASE = '\r\x1b[2K';
@@ -110,7 +110,7 @@ test('on a terminal the bar appears, and is gone at the end', { skip: !existsSyn
     const command = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
     const result = spawnSync(script, ['-qec', command, '/dev/null'], {
       cwd: scratch.path,
-      env: { ...process.env, TERM: 'xterm', ...env },
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILED, TERM: 'xterm', ...env },
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     });

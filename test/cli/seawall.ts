@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 export const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
+/** Node keeps what it compiled here: each of the many processes starts in a third of the time. */
+export const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/seawall-test', import.meta.url));
+
 export type Json = Record<string, unknown>;
 
 export interface Ended {
@@ -30,7 +33,7 @@ export class Running implements AsyncDisposable {
   constructor(args: readonly string[], { cwd, env }: RunOptions = {}) {
     this.child = spawn(process.execPath, [MAIN, ...args], {
       cwd,
-      env: { ...process.env, ...env },
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILED, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
