@@ -1,6 +1,7 @@
 /** The `seawall` command: finds the command that is meant, runs it, and reports how it went. */
 import '../replica/require-node.ts';
 import { readFile } from 'node:fs/promises';
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from './command.ts';
 import { parseCommandLine, type CommandLine } from './command-line.ts';
 import { EXIT, exitCodeOf, UsageError, type ExitCode } from './exit-codes.ts';
@@ -9,6 +10,9 @@ import { helpOf, overview } from './help.ts';
 import { dieOf, Interrupted } from './interruption.ts';
 import { nearest } from './nearest.ts';
 import { Terminal } from './terminal.ts';
+
+// Most of what is allocated here dies at once; a young generation that grows only costs memory (some 100 MB).
+setFlagsFromString('--semi-space-growth-factor=1');
 
 /** Each is loaded only when it is needed: together they take as long as most of them run. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

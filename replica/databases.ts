@@ -1,20 +1,60 @@
 /** Finds the databases in a bucket. */
 import { GENERATIONS } from './layout.ts';
+import { mapOrdered } from './ordered.ts';
 import { isGeneration } from './position.ts';
+import { compareKeys } from './store/keys.ts';
 import type { Store } from './store/store.ts';
+
+/** Folders looked into at a time. */
+const AHEAD = 16;
 
 /**
  * The prefixes below the store's root that are replicas: those with `generations/<sixteen hex digits>/` in them. In
- * byte order, without a slash at the end; `''` when the root itself is one. What lies inside a replica is not looked
- * at. One listing for each folder, and nothing is remembered of those that are done.
+ * byte order of their path components, without a slash at the end; `''` when the root itself is one. What lies inside
+ * a replica is not looked at. One listing for each folder, and nothing is remembered of those that are done.
+ *
+ * @param after only databases that come later than this one in that order, so that a search can be taken up again
  */
-export async function* findDatabases(store: Store, prefix = ''): AsyncGenerator<string> {
+export async function* findDatabases(store: Store, prefix = '', after?: string): AsyncGenerator<string> {
   const base = prefix === '' ? '' : `${prefix}/`;
   if (await holdsGenerations(store, base)) {
-    yield prefix;
-    return;
+    if (after === undefined || comparePaths(prefix, after) > 0) yield prefix;
+  } else yield* databasesBelow(store, base, after);
+}
+
+async function* databasesBelow(store: Store, base: string, after: string | undefined): AsyncGenerator<string> {
+  const looked = mapOrdered(pathsFrom(store, base, after), AHEAD, async (path) => ({
+    path,
+    isDatabase: await holdsGenerations(store, `${path}/`),
+  }));
+  for await (const { path, isDatabase } of looked) {
+    if (!isDatabase) yield* databasesBelow(store, `${path}/`, after);
+    else if (after === undefined || comparePaths(path, after) > 0) yield path;
   }
-  for await (const name of store.folders(base)) yield* findDatabases(store, base + name);
+}
+
+/** The folders below `base` in which a path behind `after` may lie. */
+async function* pathsFrom(store: Store, base: string, after: string | undefined): AsyncGenerator<string> {
+  for await (const name of store.folders(base)) {
+    const path = base + name;
+    if (after !== undefined && comparePaths(path, startOf(after, path)) < 0) continue;
+    yield path;
+  }
+}
+
+/** As many components of `path` as `like` has. */
+function startOf(path: string, like: string): string {
+  return path.split('/').slice(0, like.split('/').length).join('/');
+}
+
+function comparePaths(a: string, b: string): number {
+  const left = a.split('/');
+  const right = b.split('/');
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const order = compareKeys(left[i]!, right[i]!);
+    if (order !== 0) return order;
+  }
+  return left.length - right.length;
 }
 
 async function holdsGenerations(store: Store, base: string): Promise<boolean> {

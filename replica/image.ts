@@ -5,20 +5,18 @@
  * verify and drill nowhere. Memory is bounded however large database and WAL are: where the pages that the WAL holds
  * exceed the budget, the image is made in passes over page ranges, each reading the WAL again.
  */
-import { sameState, walGap } from './chain.ts';
-import { corrupt, SeawallError } from './errors.ts';
-import { formatChecksum, hashPage, PageHashes } from './format/page-hashes.ts';
+import { corrupt } from './errors.ts';
+import { formatChecksum, PageHashes } from './format/page-hashes.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
-import { stateAfter, type DatabaseState } from './format/segment.ts';
+import { type DatabaseState } from './format/segment.ts';
 import { snapshotKey } from './layout.ts';
 import { Overlay } from './overlay.ts';
+import { planFrames, scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
-import { readIndex } from './segment-reader.ts';
 import { databasePageSize, openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { lockPage } from './wal/format.ts';
-import type { Frame } from './wal/cursor.ts';
 
 /** Bytes of WAL pages held in memory at a time, unless told otherwise. */
 export const DEFAULT_MEMORY = 24 << 20;
@@ -61,132 +59,26 @@ export async function openImage(
   return new WalImage(store, plan, snapshot, scan, pageSize, memory);
 }
 
-interface Scan {
-  /** Undefined when there is no WAL to replay. */
-  readonly pageSize: number | undefined;
-  readonly overlay: Overlay | undefined;
-  /** Pages after the last commit applied. */
-  readonly pages: number | undefined;
-  /** The fewest pages the database had on the way; what lay behind is not the snapshot's any more. */
-  readonly fewest: number;
-  readonly end: { readonly index: number; readonly offset: number };
-  readonly frames: number;
-  /** Page hashes and commits between the end and the proof. */
-  readonly towardsProof: readonly { readonly page: number; readonly hash: bigint; readonly commitPages: number }[];
-}
-
-/** Reads the WAL once: finds which pages it holds, keeps their content while it fits, and checks the end point. */
-async function scanWal(store: Store, plan: RestorePlan, memory: number, snapshot: OpenSnapshot): Promise<Scan> {
-  let overlay: Overlay | undefined;
-  let pages: number | undefined;
-  let fewest = Number.MAX_SAFE_INTEGER;
-  let frames = 0;
-  let end = { index: plan.snapshot.index, offset: 0 };
-  let previous = { offset: 0, commit: true };
-  let past = false;
-  let missed = false;
-  const towardsProof: { page: number; hash: bigint; commitPages: number }[] = [];
-  for await (const { index, frame, pageSize } of planFrames(store, plan, snapshot.facts)) {
-    if (snapshot.facts !== undefined && pageSize !== snapshot.facts.pageSize) {
-      throw corrupt(
-        'PAGE_SIZE_CHANGED',
-        `pages of ${pageSize} bytes in the WAL after ${snapshot.facts.pageSize} in the snapshot`,
-        {
-          key: snapshot.key,
-          position: formatPosition({ generation: plan.generation.id, index, offset: frame.end }),
-        },
-      );
-    }
-    overlay ??= new Overlay(pageSize, memory);
-    frames++;
-    if (!past && index === plan.until.index && frame.end > plan.until.offset) {
-      missed ||= !previous.commit || previous.offset !== plan.until.offset;
-      // The commit that ends the transaction is the nearest point after the one asked for.
-      if (missed && frame.commitPages !== 0) throw notACommit(plan, end, frame.end);
-      if (missed) continue;
-      past = true;
-    }
-    previous = { offset: frame.end, commit: frame.commitPages !== 0 };
-    if (past) {
-      towardsProof.push({
-        page: frame.page,
-        hash: hashPage(frame.page, frame.content),
-        commitPages: frame.commitPages,
-      });
-      continue;
-    }
-    overlay.put(frame.page, frame.content);
-    if (frame.commitPages === 0) continue;
-    overlay.truncate(frame.commitPages);
-    pages = frame.commitPages;
-    fewest = Math.min(fewest, pages);
-    end = { index, offset: frame.end };
-  }
-  if (missed) throw notACommit(plan, end, undefined);
-  if (!past && plan.indexes.length > 0 && !previous.commit) throw unfinished(plan, end);
-  return { pageSize: overlay?.pageSize, overlay, pages, fewest, end, frames, towardsProof };
-}
-
-/** `next`: where in the same index the next commit ends, if there is one. */
-function notACommit(plan: RestorePlan, lastCommit: Scan['end'], next: number | undefined): SeawallError {
-  const generation = plan.generation.id;
-  const position = formatPosition({ generation, ...plan.until });
-  const before = formatPosition({ generation, ...lastCommit });
-  const after = next === undefined ? undefined : formatPosition({ generation, index: plan.until.index, offset: next });
-  const nearest = `Nearest before: ${before}.${after === undefined ? '' : ` Nearest after: ${after}.`}`;
-  return new SeawallError('point', 'POINT_NOT_A_COMMIT', `${position} is not the end of a commit. ${nearest}`, {
-    position,
-    before,
-    ...(after !== undefined && { after }),
-  });
-}
-
-function unfinished(plan: RestorePlan, lastCommit: Scan['end']): SeawallError {
-  const before = formatPosition({ generation: plan.generation.id, ...lastCommit });
-  return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
-}
-
-/** All frames of a plan in order. With the snapshot's state, checks that each segment continues what came before. */
-async function* planFrames(
-  store: Store,
-  plan: RestorePlan,
-  start?: DatabaseState,
-): AsyncGenerator<{ readonly index: number; readonly frame: Frame; readonly pageSize: number }> {
-  let state = start;
-  for (const { index, segments } of plan.indexes) {
-    let commit = true;
-    for await (const { frames, header, segment } of readIndex(store, plan.generation.id, index, segments)) {
-      if (header !== undefined && state !== undefined && !sameState(state, header.before)) {
-        throw walGap(plan.generation.id, segment);
-      }
-      state = header && stateAfter(header);
-      for (const frame of frames) {
-        if (index === plan.until.index && plan.proof !== undefined && frame.end > plan.proof.offset) return;
-        commit = frame.commitPages !== 0;
-        yield { index, frame, pageSize: frame.content.length };
-      }
-    }
-    if (!commit && index < plan.until.index) {
-      throw corrupt('WAL_UNFINISHED', `WAL index ${index} ends inside a transaction although another follows`, {
-        position: formatPosition({ generation: plan.generation.id, index, offset: 0 }),
-      });
-    }
-  }
-}
-
 class WalImage implements Image {
   readonly pageSize: number;
-  readonly end: Scan['end'];
+  readonly end: WalScan['end'];
   readonly #store: Store;
   readonly #plan: RestorePlan;
   readonly #snapshot: OpenSnapshot;
-  readonly #scan: Scan;
+  readonly #scan: WalScan;
   readonly #memory: number;
   readonly #hashes: PageHashes;
   #seen = 0;
   #done = false;
 
-  constructor(store: Store, plan: RestorePlan, snapshot: OpenSnapshot, scan: Scan, pageSize: number, memory: number) {
+  constructor(
+    store: Store,
+    plan: RestorePlan,
+    snapshot: OpenSnapshot,
+    scan: WalScan,
+    pageSize: number,
+    memory: number,
+  ) {
     this.#store = store;
     this.#plan = plan;
     this.#snapshot = snapshot;
@@ -210,11 +102,13 @@ class WalImage implements Image {
       for (let block = 0; block < total; block++) {
         const first = block * perBlock + 1;
         if (this.#scan.overlay?.complete === false && (overlay === undefined || first > overlay.last)) {
-          overlay = await this.#overlayFrom(first, perBlock);
+          overlay ??= new Overlay(this.pageSize, this.#memory);
+          await this.#readInto(overlay, first, perBlock);
         }
-        const { value } = await base.next();
+        const next = await base.next();
+        const value = next.done === true ? undefined : next.value;
         if (value === undefined && this.pages === undefined) break;
-        const raw = this.#compose(block, first, value ?? undefined, overlay);
+        const raw = this.#compose(block, first, value, overlay);
         for (let at = 0, page = first; at < raw.length; at += this.pageSize, page++) {
           this.#hashes.set(page, raw.subarray(at, at + this.pageSize));
         }
@@ -257,17 +151,18 @@ class WalImage implements Image {
   }
 
   /** Reads the WAL again for as many pages from `first` on as fit the budget, in whole blocks. */
-  async #overlayFrom(first: number, perBlock: number): Promise<Overlay> {
+  async #readInto(overlay: Overlay, first: number, perBlock: number): Promise<void> {
     const scanned = this.#scan.overlay!;
     const last = scanned.rangeWithin(first, perBlock, Math.floor(this.#memory / this.pageSize));
-    const overlay = new Overlay(this.pageSize, this.#memory, { first, last });
-    for await (const { index, frame } of planFrames(this.#store, this.#plan)) {
-      if (index === this.#plan.until.index && frame.end > this.#plan.until.offset) break;
-      // Pages that a later shrink takes away again are not in the scanned set and need no room here.
-      if (scanned.has(frame.page)) overlay.put(frame.page, frame.content);
-      if (frame.commitPages !== 0) overlay.truncate(frame.commitPages);
+    overlay.restrict(first, last);
+    for await (const { index, frames } of planFrames(this.#store, this.#plan)) {
+      for (const { page, content, commitPages, end } of frames) {
+        if (index === this.#plan.until.index && end > this.#plan.until.offset) return;
+        // Pages that a later shrink takes away again are not in the scanned set and need no room here.
+        if (scanned.has(page)) overlay.put(page, content);
+        if (commitPages !== 0) overlay.truncate(commitPages);
+      }
     }
-    return overlay;
   }
 
   #prove(): void {
@@ -302,7 +197,9 @@ async function foreignPageSize(snapshot: OpenSnapshot): Promise<number> {
   const blocks = snapshot.blocks();
   try {
     const first = await blocks.next();
-    if (first.value === undefined) throw corrupt('NOT_A_DATABASE', 'the snapshot is empty', { key: snapshot.key });
+    if (first.done === true || first.value === undefined) {
+      throw corrupt('NOT_A_DATABASE', 'the snapshot is empty', { key: snapshot.key });
+    }
     return databasePageSize(first.value);
   } finally {
     await blocks.return(undefined);

@@ -1,4 +1,6 @@
 /** Everything that lies in a bucket, and every operation on it. */
+import './require-node.ts';
+
 export { compact, DEFAULT_COMPACTION, planCompaction } from './compact.ts';
 export type { CompactionOutcome, CompactionPlan, CompactionPolicy, CompactOptions } from './compact.ts';
 export type { Claim, Floors, Head } from './control.ts';
@@ -19,7 +21,9 @@ export { DEFAULT_RETENTION, retentionPolicy } from './retention/policy.ts';
 export type { RetentionPolicy } from './retention/policy.ts';
 export { retain } from './retention/retain.ts';
 export type { RetainOptions, RetainReport } from './retention/retain.ts';
+export { findDatabases } from './databases.ts';
 export { openStore } from './store/open.ts';
+export { scoped } from './store/scoped.ts';
 export type * from './store/store.ts';
 export { formatTime, LATEST, parseTarget } from './target.ts';
 export type { Target } from './target.ts';

@@ -5,22 +5,39 @@ const SLAB = 1 << 20;
 export class Overlay {
   readonly pageSize: number;
   /** The range of pages whose content is kept. */
-  readonly first: number;
-  readonly last: number;
+  #first = 1;
+  #last = Number.MAX_SAFE_INTEGER;
   readonly #most: number;
   readonly #slots = new Map<number, number>();
   readonly #free: number[] = [];
   #slabs: Buffer[] = [];
   #used = 0;
   #dirty = new Uint8Array(1024);
+  #highest = 0;
   #pages = 0;
   #complete = true;
 
-  constructor(pageSize: number, memory: number, range = { first: 1, last: Number.MAX_SAFE_INTEGER }) {
+  constructor(pageSize: number, memory: number) {
     this.pageSize = pageSize;
     this.#most = Math.max(Math.floor(memory / pageSize), 1);
-    this.first = range.first;
-    this.last = range.last;
+  }
+
+  /** Forgets everything, keeps the memory, and from now on takes only pages of this range. */
+  restrict(first: number, last: number): void {
+    this.#first = first;
+    this.#last = last;
+    this.#slots.clear();
+    this.#free.length = 0;
+    this.#used = 0;
+    this.#dirty.fill(0);
+    this.#highest = 0;
+    this.#pages = 0;
+    this.#complete = true;
+  }
+
+  /** The last page whose content is kept. */
+  get last(): number {
+    return this.#last;
   }
 
   /** False when the budget did not hold all content: then only which pages there are is known. */
@@ -34,7 +51,7 @@ export class Overlay {
   }
 
   put(page: number, content: Buffer): void {
-    if (page < this.first || page > this.last) return;
+    if (page < this.#first || page > this.#last) return;
     this.#mark(page, true);
     if (!this.#complete) return;
     let slot = this.#slots.get(page);
@@ -53,6 +70,8 @@ export class Overlay {
 
   /** Drops pages past the end of a database of `pages` pages. */
   truncate(pages: number): void {
+    if (pages >= this.#highest) return;
+    this.#highest = pages;
     for (let byte = pages >> 3; byte < this.#dirty.length; byte++) {
       if (this.#dirty[byte] === 0) continue;
       for (let page = Math.max(byte * 8, pages + 1); page < byte * 8 + 8; page++) {
@@ -106,6 +125,7 @@ export class Overlay {
     }
     const was = (this.#dirty[byte]! & bit) !== 0;
     if (was === on) return;
+    if (page > this.#highest && on) this.#highest = page;
     this.#dirty[byte]! ^= bit;
     this.#pages += on ? 1 : -1;
   }

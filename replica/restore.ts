@@ -62,7 +62,10 @@ export async function restorePlan(
   try {
     await checkSpace(dirname(target), total ?? plan.snapshot.size);
     let done = 0;
-    const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+    const owner = await ownerFor(store, plan, target);
+    // Nobody else may read it before it has the rights of the original; with none known, the umask decides.
+    const mode = owner === undefined ? 0o666 : 0o600;
+    const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, mode);
     try {
       for await (const block of image.blocks()) {
         await writeAll(file, block, done);
@@ -74,7 +77,7 @@ export async function restorePlan(
       await file.close();
     }
     const { pages, checksum, proof, frames, walPages } = image.result();
-    await dress(temporary, await ownerFor(store, plan, target));
+    if (owner !== undefined) await dress(temporary, owner);
     await publish(temporary, target, force);
     return {
       path: target,
@@ -144,11 +147,7 @@ async function ownerFor(store: Store, plan: RestorePlan, target: string): Promis
   return (await readSnapshotFacts(store, plan.generation.id, plan.snapshot))?.file;
 }
 
-async function dress(path: string, owner: FileOwner | undefined): Promise<void> {
-  if (owner === undefined) {
-    await chmod(path, 0o666 & ~process.umask());
-    return;
-  }
+async function dress(path: string, owner: FileOwner): Promise<void> {
   // Only root may give files away; without that the file stays with whoever restores it.
   await chown(path, owner.uid, owner.gid).catch(() => undefined);
   await chmod(path, owner.mode);

@@ -53,7 +53,7 @@ export function unsealAny(
     throw corrupt('SEALED_JSON', 'the object is not JSON', { key }, error);
   }
   if (typeof parsed !== 'object' || parsed === null) throw corrupt('SEALED_JSON', 'the object has no fields', { key });
-  const { seawall: kind, version, body } = parsed as { readonly [key: string]: Json };
+  const { seawall: kind, version, body } = parsed as Readonly<Record<string, Json>>;
   if (kind === undefined || version === undefined || body === undefined) {
     throw corrupt('SEALED_JSON', 'the object has no kind, version or body', { key });
   }

@@ -4,7 +4,7 @@ import { BLOCK_SIZE } from './format/lz4.ts';
 import { formatChecksum, hashPage, PageHashes } from './format/page-hashes.ts';
 import { decodeSegment, type ParsedSegmentHeader } from './format/segment.ts';
 import type { SnapshotFacts } from './format/snapshot.ts';
-import { segmentKey, snapshotKey } from './layout.ts';
+import { segmentKey } from './layout.ts';
 import { openSegment, type SegmentRef } from './segment-reader.ts';
 import { databasePageSize, isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
@@ -38,7 +38,7 @@ export async function readWholeSnapshot(store: Store, generation: string, ref: S
     }
     fresh?.commit(page);
     const hashes = recorded ?? fresh;
-    if (hashes === undefined || hashes.pages !== page) {
+    if (hashes?.pages !== page) {
       throw corrupt('SNAPSHOT_LENGTH', `${page} pages were read`, { ...(facts && { expected: facts.pages }) });
     }
     return { hashes, facts };

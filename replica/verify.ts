@@ -9,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
-import { isKind, SeawallError } from './errors.ts';
+import { isKind, type SeawallError } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { CLAIM_KEY, CONTROL, FLOORS_KEY, HEAD_KEY } from './layout.ts';
 import { planLatest, planSnapshot } from './plan.ts';
@@ -80,8 +80,12 @@ export async function verify(store: Store, options: VerifyOptions = {}): Promise
   const total = generations.reduce((sum, each) => sum + each.snapshots.length + each.segments.length, control.length);
   let done = 0;
   const findings: Findings = {
-    problem: (key, code, message) => addOnce(problems, { key, code, message }),
-    warning: (key, code, message) => addOnce(warnings, { key, code, message }),
+    problem(key, code, message) {
+      addOnce(problems, { key, code, message });
+    },
+    warning(key, code, message) {
+      addOnce(warnings, { key, code, message });
+    },
     failed(key, error) {
       if (!isFinding(error)) throw error;
       addOnce(problems, { key: error.facts.key ?? key, code: error.code, message: error.message });

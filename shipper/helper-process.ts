@@ -13,6 +13,8 @@ interface Pending {
 }
 
 const KEPT_STDERR = 4096;
+/** Most of what the helper allocates dies at once; a large young generation would only cost memory (some 100 MB). */
+const HELPER_FLAGS = ['--max-semi-space-size=2'];
 
 export class HelperProcess {
   readonly #child: ChildProcess;
@@ -36,7 +38,11 @@ export class HelperProcess {
       );
     }
     // Detached, so that signals to the app's process group do not reach it; its output must not keep the app's open.
-    this.#child = fork(entry, [], { detached: true, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.#child = fork(entry, [], {
+      detached: true,
+      execArgv: HELPER_FLAGS,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR);
     });

@@ -82,7 +82,9 @@ async function deleteBatch(
 
 /** Stores give locks and missing permissions the same code; only the words differ. */
 function isLock(error: Error): boolean {
-  return /object[ -]?lock|legal hold|retention|worm|immutab/i.test(`${error.message} ${String(error.cause ?? '')}`);
+  return /object[ -]?lock|legal hold|retention|worm|immutab/i.test(
+    `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`,
+  );
 }
 
 function stop(error: unknown, generation: string, done: number): SeawallError {

@@ -1,5 +1,5 @@
 /**
- * Starts a generation: a snapshot of the whole database at the end of a WAL index, then the claim that points to it.
+ * Starts a generation: the claim to it, and a snapshot of the whole database at the end of a WAL index.
  */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
@@ -68,8 +68,9 @@ export async function startGeneration(
       ...(former && { parent: former.claim.generation }),
     };
     const blocks = fileBlocks(live, pages, settings.signal, settings.onProgress);
-    const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
+    // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
     await takeClaim(store, former, generation, time, settings.owner);
+    const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
     const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
     return { point, hashes, boundary, snapshot };
   } finally {

@@ -1,7 +1,7 @@
 /** What a restore must give, by the oracle of a history. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
-import { isKind, SeawallError } from '../../replica/errors.ts';
+import { isKind, type SeawallError } from '../../replica/errors.ts';
 import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Target } from '../../replica/target.ts';

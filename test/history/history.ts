@@ -143,7 +143,7 @@ class HistoryBuilder {
   }
 
   async #generation(id: string, parent: string | undefined, commits: number, last: boolean): Promise<State[]> {
-    if (this.#random.chance(0.8)) this.#live.commitOf((db) => firstStepOnce(db, this.#random, this.#workload));
+    if (this.#random.chance(0.8)) this.#live.commitOf((db) => { firstStepOnce(db, this.#random, this.#workload); });
     this.#live.checkpoint('TRUNCATE');
     this.#tick();
     const hashes = new PageHashes(this.#pageSize);
@@ -164,7 +164,7 @@ class HistoryBuilder {
         { ...cutOptions, order: this.#options.order ?? 'little' },
       ));
     for (let done = 0; done < commits;) {
-      const commit = this.#live.commitOf((db) => randomStep(db, this.#random, this.#workload));
+      const commit = this.#live.commitOf((db) => { randomStep(db, this.#random, this.#workload); });
       if (commit === undefined) continue;
       done++;
       open(); // takes the state before the commit

@@ -15,7 +15,7 @@ type Step = (db: Database.Database, random: Seeded, options: WorkloadOptions) =>
 
 /** One step, chosen at random. */
 export function randomStep(db: Database.Database, random: Seeded, options: WorkloadOptions): void {
-  if (db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0) return firstStep(db, random, options);
+  if (db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0) { firstStep(db, random, options); return; }
   const bytes = pragma(db, 'page_count') * pragma(db, 'page_size');
   const shrink = bytes > options.most ? 8 : 1;
   const step = random.weighted<Step>([

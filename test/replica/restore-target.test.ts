@@ -167,7 +167,7 @@ test('nothing is left when the disk fails, and the reason is said', async (t) =>
 test('a file that appears during the restore is not replaced', async () => {
   using scratch = new Scratch();
   const path = join(scratch.path, 'late.db');
-  const onProgress = (): void => writeFileSync(path, 'mine');
+  const onProgress = (): void => { writeFileSync(path, 'mine'); };
   const error = await expectKind(restore(store, path, { onProgress }), 'exists');
   assert.equal(error.facts.path, path);
   assert.equal(readFileSync(path, 'utf8'), 'mine');

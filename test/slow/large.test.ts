@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Scene } from '../shipper/scene.ts';
@@ -20,13 +22,27 @@ async function hashOf(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-function operation(name: string, bucket: string, file = ''): { checksum: string; peak: number; seconds: number } {
-  const script = join(import.meta.dirname, 'run-operation.mjs');
-  return JSON.parse(execFileSync(process.execPath, [script, name, bucket, file], { encoding: 'utf8' })) as {
-    checksum: string;
-    peak: number;
-    seconds: number;
-  };
+/** Runs the built command, and watches its memory until it ends. */
+async function operation(...args: string[]): Promise<{ checksum: string; peak: number; seconds: number }> {
+  const from = performance.now();
+  const command = join(import.meta.dirname, '../../cli/seawall.js');
+  const child = spawn(process.execPath, [command, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const ended = once(child, 'close');
+  let peak = 0;
+  while (child.exitCode === null && child.signalCode === null) {
+    try {
+      peak = Math.max(peak, peakOf(child.pid!));
+    } catch {
+      break; // it ended between the two looks
+    }
+    await sleep(20);
+  }
+  await ended;
+  assert.equal(child.exitCode, 0, output);
+  const { checksum } = JSON.parse(output) as { checksum: string };
+  return { checksum, peak, seconds: (performance.now() - from) / 1000 };
 }
 
 test('a database past the lock-byte page: huge transaction, compaction, VACUUM that shrinks; identical, within 256 MiB', async (t) => {
@@ -51,7 +67,7 @@ test('a database past the lock-byte page: huge transaction, compaction, VACUUM t
   const check = async (what: string): Promise<void> => {
     const synced = await shipper.sync();
     const file = join(scene.folder, 'back.db');
-    const { checksum, peak, seconds } = operation('restore', scene.bucket, file);
+    const { checksum, peak, seconds } = await operation('restore', scene.bucket, '-o', file);
     assert.equal(checksum, synced.checksum, what);
     t.diagnostic(`${what}: restored in ${seconds.toFixed(1)} s, peak ${(peak / 2 ** 20).toFixed(0)} MiB`);
     assert.ok(peak < LIMIT, `${what}: restore peaked at ${peak} bytes`);
@@ -75,7 +91,7 @@ test('a database past the lock-byte page: huge transaction, compaction, VACUUM t
     await shipper.sync();
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
-  const compacted = operation('compact', scene.bucket);
+  const compacted = await operation('compact', scene.bucket, '--force');
   t.diagnostic(`compacted in ${compacted.seconds.toFixed(1)} s, peak ${(compacted.peak / 2 ** 20).toFixed(0)} MiB`);
   assert.ok(compacted.peak < LIMIT, `compaction peaked at ${compacted.peak} bytes`);
   await check('after compaction');
@@ -92,6 +108,6 @@ test('a database past the lock-byte page: huge transaction, compaction, VACUUM t
   db.pragma('wal_checkpoint(TRUNCATE)');
   db.close();
   const file = join(scene.folder, 'last.db');
-  assert.equal(operation('restore', scene.bucket, file).checksum, synced.checksum);
+  assert.equal((await operation('restore', scene.bucket, '-o', file)).checksum, synced.checksum);
   assert.equal(await hashOf(file), await hashOf(scene.database), 'byte for byte');
 });

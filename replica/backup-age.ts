@@ -1,0 +1,37 @@
+/** How old a backup is, read from the bucket alone. */
+import { readHead } from './control.ts';
+import { HEAD_KEY } from './layout.ts';
+import type { Store } from './store/store.ts';
+import { snapshotTime, type Timeline } from './timeline.ts';
+
+export interface BackupAge {
+  /** Milliseconds since the replica was last known to hold all there was; undefined for one that holds nothing. */
+  readonly age: number | undefined;
+  /** When the shipper last said that nothing newer existed. Undefined where no head was ever written. */
+  readonly seen: number | undefined;
+  /** When the newest segment arrived, by the store's clock. */
+  readonly arrived: number | undefined;
+}
+
+/**
+ * The backup's age at `now`. A shipper that runs renews the head while the database idles, so an idle database stays
+ * young; without heads (another program's replica) only arriving segments count. What the head says is held against the
+ * store's clock, so that a clock that is ahead does not hide a dead shipper. Snapshots made of what was there already
+ * (compaction) do not make a backup younger.
+ */
+export async function backupAge(store: Store, timeline: Timeline, now: number): Promise<BackupAge> {
+  const head = await readHead(store);
+  const written = head === undefined ? undefined : (await store.head(HEAD_KEY))?.lastModified;
+  const seen = head === undefined ? undefined : Math.min(head.seen, written ?? head.seen);
+  let arrived: number | undefined;
+  for (const { segments } of timeline.generations) {
+    for (const { lastModified } of segments) arrived = Math.max(arrived ?? 0, lastModified);
+  }
+  const newest = Math.max(seen ?? -Infinity, arrived ?? (await newestSnapshot(store, timeline)));
+  return { age: Number.isFinite(newest) ? Math.max(0, now - newest) : undefined, seen, arrived };
+}
+
+async function newestSnapshot(store: Store, { current }: Timeline): Promise<number> {
+  const snapshot = current?.snapshots.at(-1);
+  return current === undefined || snapshot === undefined ? -Infinity : snapshotTime(store, current.id, snapshot);
+}

@@ -1,0 +1,74 @@
+/**
+ * A store that can be told to stop: for work that must end in time, whatever it is doing. After the signal every
+ * reading operation fails with the signal's reason, those under way included, and no write is begun. Writes under way
+ * are let finish, so that their outcome is known, and uploads can still be aborted: what was working on the store
+ * cleans up behind itself as after any other failure.
+ */
+import type { Store, Upload } from './store.ts';
+
+export function stoppable(store: Store, signal: AbortSignal): Store {
+  const read = <T>(work: () => Promise<T>): Promise<T> => raced(work, signal);
+  const write = async <T>(work: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    return work();
+  };
+  const uploadOf = (upload: Upload): Upload => ({
+    key: upload.key,
+    put: (part, body) => write(() => upload.put(part, body)),
+    copy: (part, source, range, etag) => write(() => upload.copy(part, source, range, etag)),
+    complete: (condition) => write(() => upload.complete(condition)),
+    abort: () => upload.abort(),
+  });
+  return {
+    url: store.url,
+    limits: store.limits,
+    head: (key) => read(() => store.head(key)),
+    get: (key, range) => read(() => store.get(key, range)),
+    stream: (key, range) => each(() => store.stream(key, range), signal),
+    list: (prefix, after) => each(() => store.list(prefix, after), signal),
+    folders: (prefix) => each(() => store.folders(prefix), signal),
+    put: (key, body, condition) => write(() => store.put(key, body, condition)),
+    upload: (key) =>
+      write(async () => {
+        const upload = await store.upload(key);
+        if (!signal.aborted) return uploadOf(upload);
+        await upload.abort(); // begun in vain, and nobody else knows of it
+        throw signal.reason;
+      }),
+    delete: (keys) => write(() => store.delete(keys)),
+    probeConditions: (probeKey) => write(() => store.probeConditions(probeKey)),
+    unfinished: (prefix) => each(() => store.unfinished(prefix), signal),
+    close: () => store.close(),
+  };
+}
+
+async function raced<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void => {
+    stopped.reject(signal.reason);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([work(), stopped.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+async function* each<T>(source: () => AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  signal.throwIfAborted();
+  const iterator = source()[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await raced(() => iterator.next(), signal);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    const ended = iterator.return?.();
+    // After the signal an answer may never come, and nobody waits for it.
+    if (signal.aborted) ended?.catch(() => undefined);
+    else await ended;
+  }
+}

@@ -1,0 +1,170 @@
+/** The WAL of a restore plan, read once: which pages it holds, how the database grew and shrank, where it ends. */
+import { sameState, walGap } from './chain.ts';
+import { corrupt, SeawallError } from './errors.ts';
+import { hashPage } from './format/page-hashes.ts';
+import { stateAfter, type DatabaseState } from './format/segment.ts';
+import { Overlay } from './overlay.ts';
+import type { RestorePlan } from './plan.ts';
+import { formatPosition } from './position.ts';
+import { readIndex } from './segment-reader.ts';
+import type { OpenSnapshot } from './snapshot-reader.ts';
+import type { Store } from './store/store.ts';
+import type { Frame } from './wal/cursor.ts';
+
+export interface WalScan {
+  /** Undefined when there is no WAL to replay. */
+  readonly pageSize: number | undefined;
+  readonly overlay: Overlay | undefined;
+  /** Pages after the last commit applied. */
+  readonly pages: number | undefined;
+  /** The fewest pages the database had on the way; what lay behind is not the snapshot's any more. */
+  readonly fewest: number;
+  readonly end: { readonly index: number; readonly offset: number };
+  readonly frames: number;
+  /** Page hashes and commits between the end and the proof. */
+  readonly towardsProof: readonly { readonly page: number; readonly hash: bigint; readonly commitPages: number }[];
+}
+
+/** Reads the WAL once: finds which pages it holds, keeps their content while it fits, and checks the end point. */
+export async function scanWal(
+  store: Store,
+  plan: RestorePlan,
+  memory: number,
+  snapshot: OpenSnapshot,
+): Promise<WalScan> {
+  const scanner = new Scanner(plan, memory, snapshot);
+  for await (const { index, frames } of planFrames(store, plan, snapshot.facts)) {
+    for (const frame of frames) scanner.take(index, frame);
+  }
+  return scanner.finish();
+}
+
+class Scanner {
+  readonly #plan: RestorePlan;
+  readonly #memory: number;
+  readonly #snapshot: OpenSnapshot;
+  #overlay: Overlay | undefined;
+  #pages: number | undefined;
+  #fewest = Number.MAX_SAFE_INTEGER;
+  #frames = 0;
+  #end: WalScan['end'];
+  #previous = { offset: 0, commit: true };
+  /** Past the end point, on the way to the proof. */
+  #past = false;
+  /** The end point turned out to be no end of a commit. */
+  #missed = false;
+  readonly #towardsProof: { page: number; hash: bigint; commitPages: number }[] = [];
+
+  constructor(plan: RestorePlan, memory: number, snapshot: OpenSnapshot) {
+    this.#plan = plan;
+    this.#memory = memory;
+    this.#snapshot = snapshot;
+    this.#end = { index: plan.snapshot.index, offset: 0 };
+  }
+
+  take(index: number, frame: Frame): void {
+    const { until } = this.#plan;
+    const { page, commitPages, content, end } = frame;
+    this.#overlay ??= this.#begin(index, frame);
+    this.#frames++;
+    if (!this.#past && index === until.index && end > until.offset) {
+      this.#missed ||= !this.#previous.commit || this.#previous.offset !== until.offset;
+      // The commit that ends the transaction is the nearest point after the one asked for.
+      if (this.#missed && commitPages !== 0) throw notACommit(this.#plan, this.#end, end);
+      if (this.#missed) return;
+      this.#past = true;
+    }
+    this.#previous = { offset: end, commit: commitPages !== 0 };
+    if (this.#past) {
+      this.#towardsProof.push({ page, hash: hashPage(page, content), commitPages });
+      return;
+    }
+    this.#overlay.put(page, content);
+    if (commitPages === 0) return;
+    this.#overlay.truncate(commitPages);
+    this.#pages = commitPages;
+    this.#fewest = Math.min(this.#fewest, commitPages);
+    this.#end = { index, offset: end };
+  }
+
+  finish(): WalScan {
+    if (this.#missed) throw notACommit(this.#plan, this.#end, undefined);
+    if (!this.#past && this.#plan.indexes.length > 0 && !this.#previous.commit) throw unfinished(this.#plan, this.#end);
+    return {
+      pageSize: this.#overlay?.pageSize,
+      overlay: this.#overlay,
+      pages: this.#pages,
+      fewest: this.#fewest,
+      end: this.#end,
+      frames: this.#frames,
+      towardsProof: this.#towardsProof,
+    };
+  }
+
+  #begin(index: number, frame: Frame): Overlay {
+    const pageSize = frame.content.length;
+    const expected = this.#snapshot.facts?.pageSize ?? pageSize;
+    if (pageSize === expected) return new Overlay(pageSize, this.#memory);
+    const position = formatPosition({ generation: this.#plan.generation.id, index, offset: frame.end });
+    const message = `pages of ${pageSize} bytes in the WAL after ${expected} in the snapshot`;
+    throw corrupt('PAGE_SIZE_CHANGED', message, { key: this.#snapshot.key, position });
+  }
+}
+
+/** `next`: where in the same index the next commit ends, if there is one. */
+function notACommit(plan: RestorePlan, lastCommit: WalScan['end'], next: number | undefined): SeawallError {
+  const generation = plan.generation.id;
+  const position = formatPosition({ generation, ...plan.until });
+  const before = formatPosition({ generation, ...lastCommit });
+  const after = next === undefined ? undefined : formatPosition({ generation, index: plan.until.index, offset: next });
+  const nearest = `Nearest before: ${before}.${after === undefined ? '' : ` Nearest after: ${after}.`}`;
+  return new SeawallError('point', 'POINT_NOT_A_COMMIT', `${position} is not the end of a commit. ${nearest}`, {
+    position,
+    before,
+    ...(after !== undefined && { after }),
+  });
+}
+
+function unfinished(plan: RestorePlan, lastCommit: WalScan['end']): SeawallError {
+  const before = formatPosition({ generation: plan.generation.id, ...lastCommit });
+  return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
+}
+
+/** All frames of a plan in order, in batches. With the snapshot's state, checks that segments continue each other. */
+export async function* planFrames(
+  store: Store,
+  plan: RestorePlan,
+  start?: DatabaseState,
+): AsyncGenerator<{ readonly index: number; readonly frames: readonly Frame[] }> {
+  let state = start;
+  let pageSize: number | undefined;
+  for (const { index, segments } of plan.indexes) {
+    const last = index === plan.until.index && plan.proof !== undefined ? plan.proof.offset : Number.MAX_SAFE_INTEGER;
+    let commit = true;
+    for await (const { frames, header, segment } of readIndex(store, plan.generation.id, index, segments)) {
+      if (header !== undefined && state !== undefined && !sameState(state, header.before)) {
+        throw walGap(plan.generation.id, segment);
+      }
+      state = header && stateAfter(header);
+      const wanted = (frames.at(-1)?.end ?? 0) > last ? frames.filter(({ end }) => end <= last) : frames;
+      const final = wanted.at(-1);
+      if (final !== undefined) {
+        pageSize ??= final.content.length;
+        if (final.content.length !== pageSize) throw pageSizeChanged(plan, index, segment.offset);
+        commit = final.commitPages !== 0;
+        yield { index, frames: wanted };
+      }
+      if (wanted.length < frames.length) return;
+    }
+    if (!commit && index < plan.until.index) {
+      throw corrupt('WAL_UNFINISHED', `WAL index ${index} ends inside a transaction although another follows`, {
+        position: formatPosition({ generation: plan.generation.id, index, offset: 0 }),
+      });
+    }
+  }
+}
+
+function pageSizeChanged(plan: RestorePlan, index: number, offset: number): SeawallError {
+  const position = formatPosition({ generation: plan.generation.id, index, offset });
+  return corrupt('PAGE_SIZE_CHANGED', `the page size changes in the WAL at ${position}`, { position });
+}
