@@ -48,7 +48,9 @@ function clientOf(t: TestContext, server: S3Server, accessKeyId = 'test'): S3Cli
     credentials: { accessKeyId, secretAccessKey: 'secret' },
     requestHandler: new NodeHttpHandler({ requestTimeout: 300, throwOnRequestTimeout: true }),
   });
-  t.after(() => client.destroy());
+  t.after(() => {
+    client.destroy();
+  });
   return client;
 }
 

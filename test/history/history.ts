@@ -143,7 +143,10 @@ class HistoryBuilder {
   }
 
   async #generation(id: string, parent: string | undefined, commits: number, last: boolean): Promise<State[]> {
-    if (this.#random.chance(0.8)) this.#live.commitOf((db) => { firstStepOnce(db, this.#random, this.#workload); });
+    if (this.#random.chance(0.8))
+      this.#live.commitOf((db) => {
+        firstStepOnce(db, this.#random, this.#workload);
+      });
     this.#live.checkpoint('TRUNCATE');
     this.#tick();
     const hashes = new PageHashes(this.#pageSize);
@@ -164,7 +167,9 @@ class HistoryBuilder {
         { ...cutOptions, order: this.#options.order ?? 'little' },
       ));
     for (let done = 0; done < commits;) {
-      const commit = this.#live.commitOf((db) => { randomStep(db, this.#random, this.#workload); });
+      const commit = this.#live.commitOf((db) => {
+        randomStep(db, this.#random, this.#workload);
+      });
       if (commit === undefined) continue;
       done++;
       open(); // takes the state before the commit
@@ -263,7 +268,7 @@ function apply(hashes: PageHashes, commit: NewCommit, pageSize: number): void {
 }
 
 /** A database image in the pieces that snapshots are written from. */
-// eslint-disable-next-line @typescript-eslint/require-await
+
 export async function* blocksOf(image: Buffer): AsyncGenerator<Buffer> {
   for (let at = 0; at < image.length; at += BLOCK_SIZE) yield image.subarray(at, at + BLOCK_SIZE);
 }

@@ -15,7 +15,10 @@ type Step = (db: Database.Database, random: Seeded, options: WorkloadOptions) =>
 
 /** One step, chosen at random. */
 export function randomStep(db: Database.Database, random: Seeded, options: WorkloadOptions): void {
-  if (db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0) { firstStep(db, random, options); return; }
+  if (db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0) {
+    firstStep(db, random, options);
+    return;
+  }
   const bytes = pragma(db, 'page_count') * pragma(db, 'page_size');
   const shrink = bytes > options.most ? 8 : 1;
   const step = random.weighted<Step>([
@@ -144,9 +147,9 @@ function atomically(db: Database.Database, body: () => void): void {
   else within(db, 'BEGIN', body);
 }
 
-function within(db: Database.Database, begin: string, body: () => 'COMMIT' | 'ROLLBACK' | void): void {
+function within(db: Database.Database, begin: string, body: () => unknown): void {
   db.exec(begin);
-  db.exec(body() ?? 'COMMIT');
+  db.exec(body() === 'ROLLBACK' ? 'ROLLBACK' : 'COMMIT');
 }
 
 function pragma(db: Database.Database, name: string): number {

@@ -9,7 +9,9 @@ const FILE = 'test/replica/page-hashes.test.ts';
 
 function fromScratch(pageSize: number, pages: readonly Buffer[]): PageHashes {
   const hashes = new PageHashes(pageSize);
-  pages.forEach((content, i) => { hashes.set(i + 1, content); });
+  pages.forEach((content, i) => {
+    hashes.set(i + 1, content);
+  });
   hashes.commit(pages.length);
   return hashes;
 }

@@ -23,7 +23,9 @@ function realWal(seed: number, pageSize: number): { file: Buffer; wal: Buffer; i
     const file = live.file();
     const pieces: Buffer[] = [];
     const step = (body: typeof firstStep): void => {
-      const commit = live.commitOf((db) => { body(db, random, workload); });
+      const commit = live.commitOf((db) => {
+        body(db, random, workload);
+      });
       if (commit !== undefined) pieces.push(commit.raw);
     };
     step(firstStep);

@@ -169,7 +169,8 @@ export class Catalog {
   corrupt(bucketName: string, key: string, bytes: Uint8Array): void {
     const object = this.bucket(bucketName).current(key);
     if (!object) throw new S3Error('NoSuchKey', { Key: key });
-    const { checksum: _, ...rest } = object;
+    const rest = { ...object };
+    delete rest.checksum;
     this.#commit([
       { type: 'version-removed', bucket: bucketName, key, versionId: object.versionId },
       { type: 'version', bucket: bucketName, version: { ...rest, body: this.#bodies.writeWhole(bytes) } },

@@ -35,7 +35,7 @@ export class Crc32c {
   update(chunk: Uint8Array): void {
     const table = (crc32cTable ??= buildCrc32cTable());
     let state = this.#state;
-    for (let i = 0; i < chunk.length; i++) state = (state >>> 8) ^ table[(state ^ chunk[i]!) & 0xff]!;
+    for (const byte of chunk) state = (state >>> 8) ^ table[(state ^ byte) & 0xff]!;
     this.#state = state;
   }
 
@@ -55,8 +55,8 @@ export class Crc64Nvme {
     const tables = (crc64Tables ??= buildCrc64Tables());
     let high = this.#high;
     let low = this.#low;
-    for (let i = 0; i < chunk.length; i++) {
-      const index = (low ^ chunk[i]!) & 0xff;
+    for (const byte of chunk) {
+      const index = (low ^ byte) & 0xff;
       low = ((low >>> 8) | (high << 24)) ^ tables.low[index]!;
       high = (high >>> 8) ^ tables.high[index]!;
     }

@@ -43,7 +43,7 @@ export function listPage<T, V>(index: KeyIndex<V>, request: PageRequest<T>): Pag
 
   for (;;) {
     const key = index.keyAt(position);
-    if (key === undefined || !key.startsWith(prefix)) return page;
+    if (!key?.startsWith(prefix)) return page;
     let items = request.itemsOf(key);
     if (key === marker) {
       const after = markerId === undefined ? -1 : items.findIndex((item) => request.idOf(item) === markerId);
