@@ -6,8 +6,9 @@
 import '../../replica/require-node.ts';
 import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { isKind, SeawallError } from '../../replica/errors.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { restore } from '../../replica/restore.ts';
@@ -27,6 +28,7 @@ interface Running {
 }
 
 let running: Running | undefined;
+let stopping: Promise<void> | undefined;
 let ending = false;
 
 // Signals of a terminal or a process group are meant for the app; the handle tells when to stop.
@@ -68,6 +70,7 @@ async function carryOut(message: ToHelper): Promise<unknown> {
 }
 
 async function start(settings: Settings): Promise<void> {
+  refuseMissing(settings);
   const lock = await StateLock.take(settings.stateFolder, settings.database);
   let store: Store | undefined;
   let live: LiveDatabase | undefined;
@@ -100,14 +103,26 @@ async function start(settings: Settings): Promise<void> {
   }
 }
 
+function refuseMissing({ database: path, restore: mode }: Settings): void {
+  if (mode === 'if-missing' || existsSync(path)) return;
+  const hint = "create it first, or set restore: 'if-missing'";
+  throw new SeawallError('missing', 'DATABASE_MISSING', `${path} does not exist; ${hint}`, { path });
+}
+
+/** Temporary files of a restore that was killed. Nobody else restores to this path: the lock is held. */
+function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith(`.${basename(path)}.seawall-`)) rmSync(join(folder, name), { force: true });
+  }
+}
+
 /** Restores a missing database first, when that was asked for; where the replica is empty too, the app begins anew. */
 async function bringBack(settings: Settings, store: Store): Promise<void> {
-  if (existsSync(settings.database)) return;
   const path = settings.database;
-  if (settings.restore === 'never') {
-    const hint = "create it first, or set restore: 'if-missing'";
-    throw new SeawallError('missing', 'DATABASE_MISSING', `${path} does not exist; ${hint}`, { path });
-  }
+  if (existsSync(path)) return;
+  removeLeftovers(path);
   try {
     const restored = await restore(store, path, {
       onProgress: (done, total) => {
@@ -136,15 +151,18 @@ function need(): Running {
   return running;
 }
 
-async function stop(timeout: number): Promise<void> {
-  const stopping = running;
-  running = undefined;
-  if (stopping === undefined) return;
-  try {
-    await stopping.replicator.stop(timeout);
-  } finally {
-    await stopping.close();
-  }
+function stop(timeout: number): Promise<void> {
+  stopping ??= (async () => {
+    const last = running;
+    running = undefined;
+    if (last === undefined) return;
+    try {
+      await last.replicator.stop(timeout);
+    } finally {
+      await last.close();
+    }
+  })();
+  return stopping;
 }
 
 async function end(timeout: number): Promise<void> {

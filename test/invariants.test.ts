@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const root = join(import.meta.dirname, '..');
+
+test('every invariant names a test that exists', () => {
+  const text = readFileSync(join(root, 'docs/INVARIANTS.md'), 'utf8');
+  const rows = [...text.matchAll(/^\| ([A-Z]\d+) +\|.*\| `([^`]+)`: (.+?) +\|$/gm)];
+  assert.ok(rows.length > 20, `${rows.length} rows found`);
+  assert.equal(new Set(rows.map(([, number]) => number)).size, rows.length, 'numbers are unique');
+  for (const [, number, file = '', name = ''] of rows) {
+    const source = readFileSync(join(root, file), 'utf8');
+    assert.ok(source.includes(name.replace(/\\\|/g, '|')), `${number}: ${file} has no test "${name}"`);
+  }
+});
