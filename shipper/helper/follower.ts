@@ -44,6 +44,8 @@ export class Follower {
   #seen: { offset: number; time: number }[] = [];
   /** The pin is not beyond this many frames; undefined when that could not be told and must be found out first. */
   #pinnedFrames: number | undefined;
+  /** Frames at the last seal, while the WAL still is as it was then. */
+  #sealedFrames: number | undefined;
   #indexSince: number | undefined;
   #lastPassive = -Infinity;
   #lastBlocked = -Infinity;
@@ -180,6 +182,7 @@ export class Follower {
       this.#boundary = undefined;
       this.#indexSince = this.#now();
       this.#pinnedFrames = 0;
+      this.#sealedFrames = undefined;
     }
     const current = this.#point.wal;
     if (current !== undefined && (wal.salt1 !== current.salt1 || wal.salt2 !== current.salt2)) {
@@ -190,6 +193,7 @@ export class Follower {
       this.#replayed = 0;
       this.#seen = [];
       this.#pinnedFrames = 0;
+      this.#sealedFrames = undefined;
       this.#indexSince = wal.frames === 0 ? undefined : this.#now();
     }
     if (wal.frames === 0) return undefined;
@@ -218,7 +222,7 @@ export class Follower {
     const clock = performance.now();
     const action = decideCheckpoint(
       {
-        used: this.#boundary === undefined ? wal.frames * size : 0,
+        used: this.#boundary === undefined && wal.frames !== this.#sealedFrames ? wal.frames * size : 0,
         pending: (wal.frames - wal.backfilled) * size,
         fileSize: this.#live.walFileSize(),
         indexAge: this.#indexSince === undefined ? 0 : at - this.#indexSince,
@@ -238,7 +242,7 @@ export class Follower {
         break;
       case 'seal-idle':
         if (!this.#captureAll(wal)) throw stagingFull();
-        this.#sealed(this.#live.sealIdle((now) => this.#allCaptured(now)));
+        if (this.#live.sealIdle((now) => this.#allCaptured(now))) this.#sealed(wal.frames);
         break;
       case 'seal':
         this.#seal();
@@ -248,10 +252,12 @@ export class Follower {
 
   #seal(): void {
     const result = this.#sealAndCapture(false);
-    this.#blockedBy = result.kind === 'blocked' ? result.by : undefined;
-    this.#blockedTries = result.kind === 'blocked' ? this.#blockedTries + 1 : 0;
-    if (result.kind === 'blocked') this.#lastBlocked = performance.now();
-    this.#sealed(result.kind === 'sealed');
+    if (result.kind === 'blocked') {
+      this.#blockedBy = result.by;
+      this.#blockedTries++;
+      this.#lastBlocked = performance.now();
+    }
+    if (result.kind === 'sealed') this.#sealed(result.wal.frames);
   }
 
   /** Seals; what there is is captured before the write lock is taken, so that only a tail is left under it. */
@@ -267,9 +273,11 @@ export class Follower {
     return result;
   }
 
-  #sealed(done: boolean): void {
-    if (!done) return;
-    // Nothing newer is pinned until the next commit.
+  /** The index ends here, unless the app goes on without restarting the WAL; until then there is nothing to do. */
+  #sealed(frames: number): void {
+    this.#sealedFrames = frames;
+    this.#blockedBy = undefined;
+    this.#blockedTries = 0;
     if (this.#live.walFileSize() >= this.#settings.shrinkAt) this.#live.shrinkWal();
   }
 
