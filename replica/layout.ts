@@ -18,6 +18,7 @@ export const CLAIM_KEY = `${CONTROL}claim`;
 export const HEAD_KEY = `${CONTROL}head`;
 export const FLOORS_KEY = `${CONTROL}floors`;
 export const REPORTS = `${CONTROL}reports/`;
+export const DRILLS = `${CONTROL}drills/`;
 
 const EXTENSIONS: Readonly<Record<CodecName, string>> = { lz4: 'lz4', zstd: 'zst' };
 const SNAPSHOT = /^generations\/([0-9a-f]{16})\/snapshots\/([0-9a-f]{8})\.snapshot\.(lz4|zst)$/;

@@ -34,8 +34,9 @@ export interface Timeline {
 /** Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
 export async function loadTimeline(store: Store): Promise<Timeline> {
   const claim = (await readClaim(store))?.claim;
-  const { generations, foreign } = await listGenerations(store, claim !== undefined);
+  // Before the listing: a head written while it runs would name segments that the listing has not seen.
   const head = await readHead(store);
+  const { generations, foreign } = await listGenerations(store, claim !== undefined);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   return { generations, current: currentOf(generations, claim, head), claim, head, floors, foreign };
 }

@@ -1,0 +1,88 @@
+/** The settings of a function, from its environment. Wrong ones end it before its first event. */
+import { s3Store } from '../replica/store/s3.ts';
+import { S3Client } from '@aws-sdk/client-s3';
+import type { Store } from '../replica/store/store.ts';
+import { functionLogger } from './log.ts';
+import { embeddedMetrics, type Metrics } from './metrics.ts';
+import { sqsQueue, type Queue } from './queue.ts';
+
+export function setting(name: string, fallback?: string): string {
+  const value = process.env[name] ?? fallback;
+  if (value === undefined) throw new RangeError(`the environment variable ${name} is not set`);
+  return value;
+}
+
+export function numberSetting(name: string, fallback: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new RangeError(`${name} must be a number, 0 or more, not ${JSON.stringify(text)}`);
+}
+
+export function jsonSetting(name: string): unknown {
+  const text = setting(name, '{}');
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new RangeError(`${name} must be JSON, not ${JSON.stringify(text)}`);
+  }
+}
+
+/** Tried more often than elsewhere: a function that gives up begins anew from its event. */
+const ATTEMPTS = 6;
+
+function endpointSetting(name: string): string | undefined {
+  const endpoint = process.env[name];
+  return endpoint === '' ? undefined : endpoint;
+}
+
+/** A client with the store's settings, for what the store does not do. */
+export function s3Client(): S3Client {
+  const endpoint = endpointSetting('SEAWALL_S3_ENDPOINT');
+  const timeouts = { connectionTimeout: 5_000, requestTimeout: 30_000, throwOnRequestTimeout: true };
+  return new S3Client({
+    maxAttempts: ATTEMPTS,
+    requestHandler: timeouts,
+    ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
+  });
+}
+
+/** The bucket from its top. */
+export function openBucket(): Store {
+  return open('');
+}
+
+/** The bucket below SEAWALL_ROOT: where the databases are. */
+export function openRoot(): Store {
+  return open(setting('SEAWALL_ROOT', ''));
+}
+
+function open(prefix: string): Store {
+  const endpoint = endpointSetting('SEAWALL_S3_ENDPOINT');
+  const bucket = setting('SEAWALL_BUCKET');
+  return s3Store({ bucket, prefix, maxAttempts: ATTEMPTS, ...(endpoint !== undefined && { endpoint }) });
+}
+
+export function openQueue(urlSetting: string): Queue {
+  return sqsQueue(setting(urlSetting), endpointSetting('SEAWALL_SQS_ENDPOINT'));
+}
+
+export function openLog(name: string): ReturnType<typeof functionLogger> {
+  return functionLogger(name, setting('SEAWALL_LOG_LEVEL', 'INFO'));
+}
+
+export function openMetrics(): Metrics {
+  return embeddedMetrics({
+    namespace: setting('SEAWALL_METRICS_NAMESPACE', 'Seawall'),
+    perDatabase: setting('SEAWALL_METRICS_PER_DATABASE', 'true') !== 'false',
+    now: Date.now,
+    write: (line) => process.stdout.write(`${line}\n`),
+  });
+}
+
+/** Bytes of WAL pages to hold in memory: an eighth of what the function has, and not less than the usual. */
+export function overlayMemory(): number {
+  const megabytes = numberSetting('AWS_LAMBDA_FUNCTION_MEMORY_SIZE', 0);
+  return Math.min(512 << 20, Math.max(24 << 20, (megabytes << 20) >>> 3));
+}

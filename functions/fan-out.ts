@@ -1,0 +1,62 @@
+/** One message in a queue for each database below the root. */
+import { findDatabases } from '../replica/databases.ts';
+import { mapOrdered } from '../replica/ordered.ts';
+import type { Store } from '../replica/store/store.ts';
+import { MARGIN } from './deadline.ts';
+import type { Log } from './log.ts';
+import { BATCH, type Queue } from './queue.ts';
+
+export interface FanOutOptions {
+  readonly root: Store;
+  readonly queue: Queue;
+  readonly log: Log;
+  /** Begins behind this database. */
+  readonly after?: string | undefined;
+  /** Milliseconds until the function is ended. */
+  readonly remaining: () => number;
+  readonly margin?: number;
+}
+
+export interface FannedOut {
+  readonly databases: number;
+  /** The database behind which another run goes on; undefined when all were found. */
+  readonly continuedAfter: string | undefined;
+}
+
+/** Batches on their way at the same time. */
+const AHEAD = 8;
+
+/**
+ * Finds the databases and sends `{"database":…}` for each. When the time is nearly up, one more message,
+ * `{"sweep":{"after":…}}`, lets another run of the function go on from there. At least one batch is sent in each run,
+ * so the sweep always comes to its end. A database may be sent twice, which is harmless.
+ */
+export async function fanOut(options: FanOutOptions): Promise<FannedOut> {
+  const { root, queue, log, after, remaining, margin = MARGIN } = options;
+  let databases = 0;
+  const found: { last?: string; isCutShort: boolean } = { isCutShort: false };
+  async function* batches(): AsyncGenerator<string[]> {
+    let batch: string[] = [];
+    for await (const database of findDatabases(root, '', after)) {
+      if (remaining() < margin && found.last !== undefined) {
+        found.isCutShort = true;
+        return;
+      }
+      batch.push(database);
+      if (batch.length < BATCH && remaining() >= margin) continue;
+      found.last = database;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
+  }
+  const send = async (batch: readonly string[]): Promise<number> => {
+    await queue.send(batch.map((database) => JSON.stringify({ database })));
+    return batch.length;
+  };
+  for await (const sent of mapOrdered(batches(), AHEAD, send)) databases += sent;
+  const continuedAfter = found.isCutShort ? found.last : undefined;
+  if (continuedAfter !== undefined) await queue.send([JSON.stringify({ sweep: { after: continuedAfter } })]);
+  log.info('fanned out', { databases, ...(continuedAfter !== undefined && { continuedAfter }) });
+  return { databases, continuedAfter };
+}

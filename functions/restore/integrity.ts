@@ -1,0 +1,63 @@
+/** A copy of the restored database on the function's own disk, for SQLite's check. */
+import { randomBytes } from 'node:crypto';
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatSize } from '../../replica/units.ts';
+import { FunctionFailure } from '../failure.ts';
+
+/** What SQLite wants beside the file. */
+const SPARE = 16 << 20;
+
+export class CheckedCopy implements AsyncDisposable {
+  readonly #path: string;
+  readonly #file: FileHandle;
+
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /** @throws FunctionFailure (NO_ROOM) when the database does not fit beside what is there */
+  static async in(folder: string, bytes: number, room: number): Promise<CheckedCopy> {
+    if (room < bytes + SPARE) {
+      const message =
+        `verify "integrity" needs ${formatSize(bytes + SPARE)} in ${folder}, and ${formatSize(room)} are free. ` +
+        `Give the function more ephemeral storage, or ask for verify "checksum", which needs none.`;
+      throw new FunctionFailure('local', 'NO_ROOM', message, { path: folder, expected: bytes + SPARE, actual: room });
+    }
+    const path = join(folder, `restore-${randomBytes(8).toString('hex')}.db`);
+    return new CheckedCopy(path, await open(path, 'wx', 0o600));
+  }
+
+  async write(piece: Buffer, offset: number): Promise<void> {
+    for (let at = 0; at < piece.length;) {
+      at += (await this.#file.write(piece, at, piece.length - at, offset + at)).bytesWritten;
+    }
+  }
+
+  /** @throws FunctionFailure (DATABASE_INTEGRITY) with what SQLite finds */
+  async check(): Promise<void> {
+    // The runtime's own SQLite: this function needs no native code in its bundle.
+    const { DatabaseSync } = await import('node:sqlite');
+    const database = new DatabaseSync(this.#path);
+    let findings: string[];
+    try {
+      const rows = database.prepare('PRAGMA integrity_check(100)').all() as { readonly integrity_check: string }[];
+      findings = rows.map((row) => row.integrity_check).filter((finding) => finding !== 'ok');
+    } catch (error) {
+      findings = [(error as Error).message];
+    } finally {
+      database.close();
+    }
+    if (findings.length === 0) return;
+    const message =
+      `the restored database equals what was backed up, but SQLite finds it damaged: ${findings.slice(0, 3).join('; ')}. ` +
+      `It was not put into the bucket. Restore an earlier moment, or with verify "checksum" to salvage from this one.`;
+    throw new FunctionFailure('corrupt', 'DATABASE_INTEGRITY', message);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+    for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(`${this.#path}${suffix}`, { force: true });
+  }
+}

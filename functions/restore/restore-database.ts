@@ -1,0 +1,195 @@
+/** Restores a database into an object of the bucket, or says how it would. */
+import { keyOfSnapshot, loadTimeline } from '../../replica/timeline.ts';
+import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { openImage } from '../../replica/image.ts';
+import { planRestore, type RestorePlan } from '../../replica/plan.ts';
+import { formatPosition } from '../../replica/position.ts';
+import { restoreToObject, type RestoredObject } from '../../replica/restore-to-object.ts';
+import { scoped } from '../../replica/store/scoped.ts';
+import { stoppable } from '../../replica/store/stoppable.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { formatTime } from '../../replica/target.ts';
+import { Deadline } from '../deadline.ts';
+import { outward } from '../failure.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { CheckedCopy } from './integrity.ts';
+import { parseRequest, type RestoreRequest } from './request.ts';
+
+export interface RestoreDeps {
+  /** Where the databases are. */
+  readonly root: Store;
+  /** Where restored ones go: the bucket from its top. */
+  readonly target: Store;
+  readonly bucket: string;
+  /** What keys of restored databases begin with; ends with a slash. */
+  readonly restores: string;
+  /** A URL by which a key can be fetched for an hour. */
+  readonly presign: (key: string) => Promise<string>;
+  readonly memory: number;
+  readonly now: () => number;
+  /** Sixteen hex digits that nobody guesses. */
+  readonly unique: () => string;
+  /** Milliseconds until the function is ended. */
+  readonly remaining: () => number;
+  readonly margin?: number;
+  readonly scratch: { readonly folder: string; readonly room: () => Promise<number> };
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Times are RFC 3339, sizes bytes. */
+export interface RestoreAnswer {
+  readonly dryRun: false;
+  readonly database: string;
+  readonly position: string;
+  readonly time: string;
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly bytes: number;
+  readonly checksum: string;
+  /** `recorded`: equal to the checksum taken from the live database. `frames`: none was recorded. */
+  readonly proof: 'recorded' | 'frames';
+  readonly seconds: number;
+  readonly bucket: string;
+  readonly key: string;
+  /** Good for an hour, or as long as the function's credentials if that is shorter. */
+  readonly url: string;
+  readonly verification: 'checksum' | 'integrity';
+}
+
+export interface RestorePlanAnswer {
+  readonly dryRun: true;
+  readonly database: string;
+  readonly position: string;
+  readonly time: string;
+  /** Null where another program wrote the replica and recorded none. */
+  readonly pages: number | null;
+  readonly pageSize: number;
+  readonly bytes: number | null;
+  readonly snapshot: string;
+  readonly segments: number;
+  /** Stored bytes to be read. */
+  readonly reads: number;
+  /** What will prove it. */
+  readonly proof: 'recorded' | 'frames';
+}
+
+/** Throws FunctionFailure: of kind `input` for a payload that is not right, else of the kind of what went wrong. */
+export async function restoreDatabase(event: unknown, deps: RestoreDeps): Promise<RestoreAnswer | RestorePlanAnswer> {
+  using deadline = new Deadline(deps.remaining(), deps.margin);
+  try {
+    const request = parseRequest(event, deps.restores, deps.now());
+    const answer = await answerTo(request, deadline.signal, deps);
+    if (!answer.dryRun) deps.metrics.count('Restores', 1);
+    return answer;
+  } catch (error) {
+    deps.metrics.count('RestoreFailed', 1);
+    throw outward(error);
+  }
+}
+
+async function answerTo(
+  request: RestoreRequest,
+  signal: AbortSignal,
+  deps: RestoreDeps,
+): Promise<RestoreAnswer | RestorePlanAnswer> {
+  const { database } = request;
+  const { log, memory } = deps;
+  const began = deps.now();
+  const store = scoped(stoppable(deps.root, signal), database);
+  const plan = await planRestore(store, await loadTimeline(store), request.at);
+  if (request.dryRun) return planned(database, store, plan, memory);
+  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
+  const key = request.target ?? `${deps.restores}${defaultName(database, plan, position)}-${deps.unique()}.db`;
+  log.info('restoring', { database, position, time: formatTime(plan.time), key });
+  const target = stoppable(deps.target, signal);
+  const restored =
+    request.verify === 'integrity'
+      ? await restoreChecked(store, plan, target, key, deps)
+      : await restoreToObject(store, plan, target, key, { memory, onProgress: progress(log, database) });
+  const seconds = (deps.now() - began) / 1000;
+  const { pages, pageSize, bytes, proof } = restored;
+  const facts = {
+    database,
+    position: restored.position,
+    time: formatTime(restored.time),
+    pages,
+    pageSize,
+    bytes,
+    checksum: formatChecksum(restored.checksum),
+    proof,
+    seconds,
+    bucket: deps.bucket,
+    key,
+    verification: request.verify,
+  };
+  log.info('restored', facts);
+  return { dryRun: false, ...facts, url: await deps.presign(key) };
+}
+
+/** Also written to the function's disk on the way, and let into the bucket only after SQLite's own check. */
+async function restoreChecked(
+  store: Store,
+  plan: RestorePlan,
+  target: Store,
+  key: string,
+  { memory, log, scratch }: RestoreDeps,
+): Promise<RestoredObject> {
+  const { pages, pageSize } = await sizeOf(store, plan, memory);
+  const bytes = pages === undefined ? plan.snapshot.size : pages * pageSize;
+  await using copy = await CheckedCopy.in(scratch.folder, bytes, await scratch.room());
+  return await restoreToObject(store, plan, target, key, {
+    memory,
+    onProgress: progress(log, store.url),
+    tee: (piece, offset) => copy.write(piece, offset),
+    accept: () => copy.check(),
+  });
+}
+
+async function planned(database: string, store: Store, plan: RestorePlan, memory: number): Promise<RestorePlanAnswer> {
+  const { pages, pageSize, end } = await sizeOf(store, plan, memory);
+  const segments = plan.indexes.flatMap((index) => index.segments);
+  return {
+    dryRun: true,
+    database,
+    position: formatPosition({ generation: plan.generation.id, ...end }),
+    time: formatTime(plan.time),
+    pages: pages ?? null,
+    pageSize,
+    bytes: pages === undefined ? null : pages * pageSize,
+    snapshot: keyOfSnapshot(plan.generation, plan.snapshot),
+    segments: segments.length,
+    reads: segments.reduce((sum, { size }) => sum + size, plan.snapshot.size),
+    proof: plan.proof === undefined ? 'frames' : 'recorded',
+  };
+}
+
+/** Reads the WAL, but no page of the snapshot. */
+async function sizeOf(
+  store: Store,
+  plan: RestorePlan,
+  memory: number,
+): Promise<Pick<Awaited<ReturnType<typeof openImage>>, 'pages' | 'pageSize' | 'end'>> {
+  return openImage(store, plan, { memory });
+}
+
+/** `app/3f…00000004-00000000`: the last part of the position would make a folder each. */
+function defaultName(database: string, plan: RestorePlan, position: string): string {
+  const folder = database === '' ? '' : `${database}/`;
+  const { offset } = plan.until;
+  const place = offset > 0xff_ffff_ffff ? formatTime(plan.time).replaceAll(':', '-') : position.replaceAll('/', '-');
+  return `${folder}${place}`;
+}
+
+/** Tells each tenth. */
+function progress(log: Log, database: string): (done: number, total: number | undefined) => void {
+  let told = 0;
+  return (done, total) => {
+    if (total === undefined) return;
+    const tenths = Math.floor((10 * done) / total);
+    if (tenths <= told) return;
+    told = tenths;
+    log.info('restoring', { database, percent: tenths * 10, bytes: done, of: total });
+  };
+}

@@ -1,0 +1,72 @@
+/** What the sweep does for one database: compact what events missed, retain, and look how old the backup is. */
+import { backupAge } from '../../replica/backup-age.ts';
+import { isKind } from '../../replica/errors.ts';
+import type { RetentionPolicy } from '../../replica/retention/policy.ts';
+import { retain } from '../../replica/retention/retain.ts';
+import { scoped } from '../../replica/store/scoped.ts';
+import { stoppable } from '../../replica/store/stoppable.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { formatTime } from '../../replica/target.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import { compactDatabase, type OneDatabaseDeps } from '../compact/compact-databases.ts';
+import { errorFacts } from '../failure.ts';
+
+export interface RetainDeps extends OneDatabaseDeps {
+  readonly retention: RetentionPolicy;
+}
+
+/** The steps are independent: each is tried although another failed. Throws the first failure when all are through. */
+export async function sweepDatabase(database: string, signal: AbortSignal, deps: RetainDeps): Promise<void> {
+  const { root, log, metrics } = deps;
+  const store = scoped(stoppable(root, signal), database);
+  const failures: unknown[] = [];
+  const steps = {
+    watch: () => watch(store, database, deps),
+    compaction: () => compactDatabase(database, signal, deps),
+    retention: () => retainDatabase(store, database, deps),
+  };
+  for (const [step, run] of Object.entries(steps)) {
+    try {
+      await run();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (isKind(error, 'missing') && error.code === 'REPLICA_EMPTY') {
+        log.warn('not swept: there is no such database any more', { database });
+        return;
+      }
+      log.error(`${step} failed`, { database, ...errorFacts(error) });
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  metrics.count('DatabasesSwept', 1);
+}
+
+async function watch(store: Store, database: string, { now, log, metrics }: RetainDeps): Promise<void> {
+  const { age, seen, arrived } = await backupAge(store, await loadTimeline(store), now());
+  log.info('backup age', {
+    database,
+    age: age === undefined ? null : age / 1000,
+    seen: seen === undefined ? null : formatTime(seen),
+    arrived: arrived === undefined ? null : formatTime(arrived),
+  });
+  if (age !== undefined) metrics.age('BackupAge', age / 1000, database);
+}
+
+async function retainDatabase(
+  store: Store,
+  database: string,
+  { retention, now, log, metrics }: RetainDeps,
+): Promise<void> {
+  try {
+    const { refusals, kept, freed, failures } = await retain(store, { policy: retention, now: now() });
+    metrics.count('RetentionRefused', refusals.length > 0 ? 1 : 0);
+    const facts = { database, kept, freed, failures: failures.slice(0, 20) };
+    if (refusals.length > 0) log.error('retention refused: nothing was deleted', { ...facts, refusals });
+    else if (failures.length > 0) log.warn('retained, but not all that was to go could be deleted', facts);
+    else log.info('retained', facts);
+  } catch (error) {
+    if (!(isKind(error, 'missing') && error.code === 'REPLICA_EMPTY')) metrics.count('RetentionFailed', 1);
+    throw error;
+  }
+}
