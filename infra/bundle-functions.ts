@@ -1,0 +1,103 @@
+/**
+ * Bundles functions/<name>/handler.ts into dist/functions/<name>/index.mjs, for Lambda on linux-arm64, from any host and
+ * without Docker: `npm run build:functions`. Everything is in the bundle, the SDK and the WebAssembly codec included; only
+ * the drill's SQLite is a file beside it.
+ *
+ * ES modules, because replica/ awaits at the top level. The CommonJS packages in the bundle get a `require` for Node's
+ * own modules.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { build, type Plugin } from 'esbuild';
+
+const PACKAGE = join(import.meta.dirname, '..');
+const ENTRY = 'index.mjs';
+
+export interface BundleOptions {
+  /** Folder that gets one folder for each function. */
+  readonly out?: string;
+  /** Which SQLite the drill gets. */
+  readonly arch?: 'arm64' | 'x64';
+  /** Folder with one folder for each function, in which handler.ts exports `handler`. */
+  readonly from?: string;
+}
+
+export interface Bundle {
+  readonly name: string;
+  readonly folder: string;
+  /** Bytes of each file. */
+  readonly files: ReadonlyMap<string, number>;
+}
+
+/** Bundles every function found. What was in their output folders before is gone. */
+export async function bundleFunctions(options: BundleOptions = {}): Promise<Bundle[]> {
+  const { out = join(PACKAGE, 'dist', 'functions'), arch = 'arm64', from = join(PACKAGE, 'functions') } = options;
+  const folders = await readdir(from, { withFileTypes: true });
+  const names = folders
+    .filter((entry) => entry.isDirectory() && existsSync(join(from, entry.name, 'handler.ts')))
+    .map(({ name }) => name);
+  const bundles: Bundle[] = [];
+  for (const name of names.toSorted()) {
+    const folder = join(out, name);
+    await rm(folder, { recursive: true, force: true });
+    await bundle(join(from, name, 'handler.ts'), folder, arch);
+    bundles.push({ name, folder, files: await sizes(folder) });
+  }
+  return bundles;
+}
+
+async function bundle(entry: string, folder: string, arch: 'arm64' | 'x64'): Promise<void> {
+  await build({
+    entryPoints: [entry],
+    outfile: join(folder, ENTRY),
+    absWorkingDir: PACKAGE,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    // Names stay readable in stack traces; without source maps, which would double the package.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    mainFields: ['module', 'main'],
+    loader: { '.node': 'copy', '.wasm': 'binary' },
+    assetNames: '[name]',
+    alias: { 'better-sqlite3': `better-sqlite3/linux-${arch}` },
+    banner: {
+      js: `import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);`,
+    },
+    plugins: [inlineCodec],
+    logLevel: 'warning',
+  });
+}
+
+/** The LZ4 codec reads its WebAssembly from a file beside it; in a bundle, its bytes are part of the code. */
+const inlineCodec: Plugin = {
+  name: 'inline-codec',
+  setup(builder) {
+    builder.onLoad({ filter: /[\\/]lz4_wasm_nodejs\.js$/ }, async ({ path }) => {
+      const code = await readFile(path, 'utf8');
+      const reads =
+        /const path = require\('path'\)\.join\(__dirname, '([^']+)'\);\s*const bytes = require\('fs'\)\.readFileSync\(path\);/;
+      if (!reads.test(code))
+        throw new Error(`${path} reads its WebAssembly in a new way: mend infra/bundle-functions.ts`);
+      return { contents: code.replace(reads, `const bytes = require('./$1');`), loader: 'js' };
+    });
+  },
+};
+
+async function sizes(folder: string): Promise<Map<string, number>> {
+  const files = new Map<string, number>();
+  for (const name of (await readdir(folder)).toSorted()) files.set(name, (await stat(join(folder, name))).size);
+  return files;
+}
+
+if (import.meta.main) {
+  const bundles = await bundleFunctions();
+  if (bundles.length === 0) process.stderr.write('no functions found: functions/<name>/handler.ts\n');
+  for (const { name, files } of bundles) {
+    const sizes = [...files].map(([file, bytes]) => `${basename(file)} ${(bytes / 1024).toFixed(0)} KiB`);
+    process.stdout.write(`${name}: ${sizes.join(', ')}\n`);
+  }
+}

@@ -1,0 +1,18 @@
+/** `seawall/infra`: backups of SQLite databases for AWS CDK apps. */
+export type {
+  AlarmProps,
+  ColdStorageProps,
+  CompactionProps,
+  DrillProps,
+  FunctionName,
+  FunctionProps,
+  ObjectLockProps,
+  QueuedFunctionProps,
+  ReplicationProps,
+  RestoreProps,
+  RetentionProps,
+  SqliteBackupProps,
+  SweepProps,
+} from './props.ts';
+export { SqliteBackup } from './sqlite-backup.ts';
+export { SqliteBackupStack, type SqliteBackupStackProps } from './stack.ts';

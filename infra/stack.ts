@@ -1,0 +1,58 @@
+/** A stack with nothing but a backup in it, and an address that its alarms are sent to. */
+import { Stack, type StackProps } from 'aws-cdk-lib';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import { type Construct } from 'constructs';
+import type { SqliteBackupProps } from './props.ts';
+import { SqliteBackup } from './sqlite-backup.ts';
+
+export interface SqliteBackupStackProps extends StackProps {
+  /** @default see {@link SqliteBackupProps} */
+  readonly backup?: SqliteBackupProps;
+  /**
+   * Address that alarms are mailed to, once it has been confirmed.
+   *
+   * @default alarms are shown in the console, and sent to `backup.alarms.topic` if that is set
+   */
+  readonly alarmEmail?: string;
+}
+
+export class SqliteBackupStack extends Stack {
+  readonly backup: SqliteBackup;
+
+  constructor(scope: Construct, id: string, props: SqliteBackupStackProps = {}) {
+    const { backup = {}, alarmEmail, ...stack } = props;
+    super(scope, id, { description: 'Backups of SQLite databases (seawall)', ...stack });
+    if (alarmEmail !== undefined && backup.alarms?.topic !== undefined) {
+      throw new TypeError(
+        'alarmEmail and backup.alarms.topic are both set: subscribe the address to the topic instead',
+      );
+    }
+    const topic = alarmEmail === undefined ? backup.alarms?.topic : this.#mailing(alarmEmail);
+    this.backup = new SqliteBackup(this, 'Backup', {
+      ...backup,
+      ...(topic !== undefined && { alarms: { ...backup.alarms, topic } }),
+    });
+  }
+
+  #mailing(address: string): ITopic {
+    if (!/^[^\s@]+@[^\s@]+$/.test(address)) {
+      throw new RangeError(`alarmEmail ${JSON.stringify(address)} is no mail address`);
+    }
+    // No key: alarms cannot be sent to a topic that the AWS-managed key encrypts, and they hold no data.
+    const topic = new Topic(this, 'AlarmTopic', { enforceSSL: true });
+    // A policy of its own takes the place of the one that let this account's alarms publish.
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        sid: 'AlarmsOfThisAccount',
+        principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+    topic.addSubscription(new EmailSubscription(address));
+    return topic;
+  }
+}
