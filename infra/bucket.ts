@@ -43,6 +43,13 @@ export function createBucket(scope: Construct, id: string, root: string, props: 
       'An access log needs a second bucket and is not wanted by all; serverAccessLogs switches it on. CloudTrail data events tell the same.',
     );
   }
+  if (props.coldStorage !== undefined) {
+    acknowledge(
+      bucket,
+      'CloudFormation-Validate::W9003',
+      'CDK writes ObjectSizeGreaterThan as a number; CloudFormation takes it',
+    );
+  }
   return bucket;
 }
 

@@ -21,6 +21,8 @@ export interface BundleOptions {
   readonly arch?: 'arm64' | 'x64';
   /** Folder with one folder for each function, in which handler.ts exports `handler`. */
   readonly from?: string;
+  /** Only these functions. */
+  readonly only?: readonly string[];
 }
 
 export interface Bundle {
@@ -30,13 +32,14 @@ export interface Bundle {
   readonly files: ReadonlyMap<string, number>;
 }
 
-/** Bundles every function found. What was in their output folders before is gone. */
+/** Bundles the functions found. What was in their output folders before is gone. */
 export async function bundleFunctions(options: BundleOptions = {}): Promise<Bundle[]> {
-  const { out = join(PACKAGE, 'dist', 'functions'), arch = 'arm64', from = join(PACKAGE, 'functions') } = options;
+  const { out = join(PACKAGE, 'dist', 'functions'), arch = 'arm64', from = join(PACKAGE, 'functions'), only } = options;
   const folders = await readdir(from, { withFileTypes: true });
   const names = folders
     .filter((entry) => entry.isDirectory() && existsSync(join(from, entry.name, 'handler.ts')))
-    .map(({ name }) => name);
+    .map(({ name }) => name)
+    .filter((name) => only?.includes(name) ?? true);
   const bundles: Bundle[] = [];
   for (const name of names.toSorted()) {
     const folder = join(out, name);
