@@ -14,7 +14,9 @@ import { segmentKey, type CodecName } from './layout.ts';
 import { mapOrdered } from './ordered.ts';
 import { formatPosition } from './position.ts';
 import type { Store } from './store/store.ts';
+import type { WalSum } from './wal/checksum.ts';
 import { WalCursor, type Frame } from './wal/cursor.ts';
+import type { WalHeader } from './wal/format.ts';
 
 /** One segment object, as a listing shows it. */
 export interface SegmentRef {
@@ -35,6 +37,8 @@ export interface SegmentFrames {
   readonly frames: readonly Frame[];
   /** False while more of the same segment follows (large objects of other programs come in pieces). */
   readonly complete: boolean;
+  /** Where the WAL stands after these frames: its header, and the chain's checksum. */
+  readonly tail: { readonly wal: WalHeader | undefined; readonly sum: WalSum };
 }
 
 /** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
@@ -96,15 +100,16 @@ export async function* readIndex(
         const frames = cursor.feed(decodeSegment(body, header, segment.codec, scratch));
         checkMarks(header, frames);
         expected = segment.offset + header.rawLength;
-        yield { segment, header, frames, complete: true };
+        yield { segment, header, frames, complete: true, tail: tailOf(cursor) };
       } else {
         let length = 0;
         for await (const raw of opened.raw()) {
           length += raw.length;
-          yield { segment, header: undefined, frames: cursor.feed(raw), complete: false };
+          const frames = cursor.feed(raw);
+          yield { segment, header: undefined, frames, complete: false, tail: tailOf(cursor) };
         }
         expected = segment.offset + length;
-        yield { segment, header: undefined, frames: [], complete: true };
+        yield { segment, header: undefined, frames: [], complete: true, tail: tailOf(cursor) };
       }
       if (cursor.header !== undefined && cursor.offset !== expected) {
         throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
@@ -113,6 +118,10 @@ export async function* readIndex(
       throw withKey(error, key);
     }
   }
+}
+
+function tailOf({ header, sum }: WalCursor): SegmentFrames['tail'] {
+  return { wal: header, sum };
 }
 
 /** A segment of ours with its bytes; of another program's, the raw WAL bytes in pieces. */

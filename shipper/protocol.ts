@@ -64,6 +64,9 @@ export type ShipperEvent =
   | {
       readonly type: 'generation';
       readonly generation: string;
+      /** What happened: `start`, or how continuity was lost. */
+      readonly cause: string;
+      /** Why the generation that was there could not be continued. */
       readonly reason: string;
       readonly pages: number;
       readonly milliseconds: number;
@@ -71,8 +74,12 @@ export type ShipperEvent =
   | {
       readonly type: 'resumed';
       readonly generation: string;
-      readonly way: string;
+      readonly cause: string;
+      /** `unchanged`: the database was as the replica knew it. `difference`: pages that differed were shipped. */
+      readonly way: 'unchanged' | 'difference';
+      /** Pages that differed, and bytes uploaded for them. */
       readonly pages: number;
+      readonly bytes: number;
       readonly milliseconds: number;
     }
   | {

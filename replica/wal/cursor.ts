@@ -39,6 +39,11 @@ export class WalCursor {
     return this.#wal;
   }
 
+  /** The chain's checksum after what was read so far. */
+  get sum(): WalSum {
+    return this.#sum;
+  }
+
   /** Bytes read so far, whole frames only. */
   get offset(): number {
     return this.#offset;

@@ -107,7 +107,10 @@ async function hashFile(live: LiveDatabase, pages: number, signal: AbortSignal):
   return hashes;
 }
 
-async function sealAndHold(live: LiveDatabase, settings: GenerationSettings): Promise<Boundary> {
+export async function sealAndHold(
+  live: LiveDatabase,
+  settings: Pick<GenerationSettings, 'signal' | 'onBlocked'>,
+): Promise<Boundary> {
   for (;;) {
     settings.signal.throwIfAborted();
     const result = live.seal(() => true, true);
@@ -118,7 +121,7 @@ async function sealAndHold(live: LiveDatabase, settings: GenerationSettings): Pr
   }
 }
 
-async function takeClaim(
+export async function takeClaim(
   store: Store,
   former: Awaited<ReturnType<typeof readClaim>>,
   generation: string,

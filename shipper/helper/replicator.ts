@@ -15,7 +15,8 @@ import type { Settings } from '../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
 import { ContinuityLost, type CapturedSegment, type CapturePoint } from './capture.ts';
 import { Follower } from './follower.ts';
-import { startGeneration, type Owner } from './generation-start.ts';
+import { startGeneration, type Owner, type StartedGeneration } from './generation-start.ts';
+import { resumeGeneration } from './resume.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Health } from './health.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
@@ -216,7 +217,7 @@ export class Replicator {
     while (!this.#stopping) {
       if (this.#follower !== undefined && this.#lost === undefined) {
         try {
-          if (this.#context.live.replaced()) throw new ContinuityLost('database-replaced', 'the file was replaced');
+          if (this.#context.live.replaced()) throw replacedError(this.#context.settings.database);
           this.#follower.look();
         } catch (error) {
           if (error instanceof ContinuityLost) this.#lose(error.reason);
@@ -230,51 +231,73 @@ export class Replicator {
     }
   }
 
-  /** Starts a generation, again and again until it stands. */
-  async #begin(reason: string): Promise<void> {
-    const { live, store, now, emit, owner } = this.#context;
+  /** Goes on in the generation that is there, or starts one; again and again until it stands. */
+  async #begin(cause: string): Promise<void> {
+    const { live, settings, now } = this.#context;
     const from = performance.now();
     this.#follower = undefined;
     this.#staging.clear();
     this.#era++;
     this.#lost = undefined;
     this.#health.enter('snapshotting');
+    const started = await this.#resumeOrStart(cause, from);
+    this.#health.succeeded();
+    const { point } = started;
+    this.#claimedIndex = point.index;
+    this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
+    this.#uploaded = { era: this.#era, index: point.index, offset: 0, point: started.reached };
+    this.#headAt = 0;
+    this.#health.enter('streaming');
+    this.#waiters.placeAll(this.#committed());
+    this.#reached();
+  }
+
+  async #resumeOrStart(
+    cause: string,
+    from: number,
+  ): Promise<Omit<StartedGeneration, 'snapshot'> & { readonly reached: CapturePoint }> {
+    const { live, store, now, emit, owner, settings } = this.#context;
+    const signal = this.#abort.signal;
     let blocked: string | undefined;
+    const common = {
+      codec: this.#codec,
+      now,
+      signal,
+      owner,
+      onBlocked: (by: string) => {
+        if (blocked !== by) emit({ type: 'blocked', by });
+        blocked = by;
+      },
+    };
+    const upload = (segment: CapturedSegment): Promise<void> => uploadSegment(store, segment, this.#uploadSettings());
+    const resumed = await persistently(this.#uploadSettings(), () =>
+      resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
+    );
+    const milliseconds = (): number => Math.round(performance.now() - from);
+    if (resumed.kind === 'resumed') {
+      this.#segments += resumed.segments;
+      this.#bytes += resumed.bytes;
+      const { way, differing, bytes } = resumed;
+      const { generation } = resumed.point;
+      emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
+      return resumed;
+    }
+    const { reason } = resumed;
     const started = await persistently(this.#uploadSettings(), () =>
       startGeneration(live, store, {
-        codec: this.#codec,
+        ...common,
         reason,
-        now,
-        signal: this.#abort.signal,
-        owner,
-        onBlocked: (by) => {
-          if (blocked !== by) emit({ type: 'blocked', by });
-          blocked = by;
-        },
         onProgress: (done, total) => {
           emit({ type: 'progress', what: 'snapshot', done, total });
         },
       }),
     );
-    this.#health.succeeded();
     this.#reason = reason;
     this.#snapshots++;
     this.#bytes += started.snapshot.size;
-    this.#claimedIndex = 0;
-    const { settings } = this.#context;
-    this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
-    this.#uploaded = { era: this.#era, index: 0, offset: 0, point: started.point };
-    this.#headAt = 0;
-    this.#health.enter('streaming');
-    emit({
-      type: 'generation',
-      generation: started.point.generation,
-      reason,
-      pages: started.point.state.pages,
-      milliseconds: Math.round(performance.now() - from),
-    });
-    this.#waiters.placeAll(this.#committed());
-    this.#reached();
+    const { generation, state } = started.point;
+    emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
+    return { ...started, reached: started.point };
   }
 
   async #shipAll(): Promise<void> {
@@ -299,11 +322,18 @@ export class Replicator {
 
   async #ship(segment: CapturedSegment): Promise<void> {
     const { store, now, emit } = this.#context;
-    if (segment.index !== this.#claimedIndex) {
-      await persistently(this.#uploadSettings(), () => this.#checkClaim());
+    try {
+      await uploadSegment(store, segment, this.#uploadSettings());
+      // After the upload: whoever took the claim before it has looked for this key, or will meet it.
+      if (segment.index !== this.#claimedIndex) await persistently(this.#uploadSettings(), () => this.#checkClaim());
       this.#claimedIndex = segment.index;
+    } catch (error) {
+      if (!(error instanceof Fenced)) throw error;
+      await persistently(this.#uploadSettings(), () => this.#checkClaim());
+      // The claim is ours: the key was left by a writer that lost it. What follows here cannot follow on that.
+      this.#lose('contested');
+      return;
     }
-    await uploadSegment(store, segment, this.#uploadSettings());
     this.#health.succeeded();
     if (this.#lost !== undefined) return; // staging was dropped meanwhile; what this segment was is history now
     this.#staging.shift();
@@ -336,6 +366,7 @@ export class Replicator {
     if (asked.length === 0 || this.#follower === undefined || this.#lost !== undefined) return;
     this.#snapshotAsked = [];
     try {
+      await persistently(this.#uploadSettings(), () => this.#checkClaim());
       const written = await takeSnapshot(this.#context, this.#follower, {
         codec: this.#codec,
         signal: this.#abort.signal,
@@ -424,4 +455,13 @@ export class Replicator {
     this.#waiters.rejectAll(error);
     for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
   }
+}
+
+function replacedError(path: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'DATABASE_REPLACED',
+    `${path} (or its -shm) was replaced by another file while it was shipped. Stop and start the shipper to go on with the new one.`,
+    { path },
+  );
 }

@@ -117,7 +117,7 @@ test('ready, then writes, then SIGTERM: everything is shipped and restored byte 
     [],
   );
   assert.equal(names.at(-1), 'stopped');
-  assert.equal(events.find(({ event }) => event === 'generation')!['reason'], 'start');
+  assert.equal(events.find(({ event }) => event === 'generation')!['reason'], 'new-replica');
   assert.ok(events.every(({ time }) => !Number.isNaN(Date.parse(String(time)))));
   const path = scene.scratch.file();
   const restored = await seawallJson(['restore', scene.bucket, '-o', path], 0);

@@ -42,7 +42,7 @@ test('processes that write at full speed, checkpoint with TRUNCATE, vacuum, open
   const restored = await scene.restore();
   assert.deepEqual(readFileSync(restored.path), scene.image(), RERUN);
   assert.equal(formatChecksum(restored.checksum), synced.checksum);
-  assert.deepEqual(scene.reasons(), ['start'], `continuity was kept; ${RERUN}`);
+  assert.deepEqual(scene.reasons(), ['new-replica'], `continuity was kept; ${RERUN}`);
   assert.ok((await current(scene)).segments.at(-1)!.index > 1, 'the WAL was restarted on the way');
   await shipper.stop();
   db.close();
@@ -142,7 +142,7 @@ test('snapshot() makes a snapshot at the end of an index, from which restores go
   const first = snapshotKey(generation.id, 0, 'lz4');
   assert.equal(generation.snapshots.length, new Set([first, ...keys]).size);
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image(), RERUN);
-  assert.deepEqual(scene.reasons(), ['start'], RERUN);
+  assert.deepEqual(scene.reasons(), ['new-replica'], RERUN);
   await shipper.stop();
   db.close();
 });

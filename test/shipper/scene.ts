@@ -10,7 +10,10 @@ import Database from 'better-sqlite3';
 import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
+import { startS3Server } from '../s3-server/index.ts';
 import { Shipper, type ShipperOptions } from '../../shipper/index.ts';
+
+export type Server = Awaited<ReturnType<typeof startS3Server>>;
 
 export interface AppMessage {
   readonly helper?: number;
@@ -28,6 +31,7 @@ export class Scene implements AsyncDisposable {
   readonly events: ShipperEvent[] = [];
   readonly #children: ChildProcess[] = [];
   readonly #shippers: Shipper[] = [];
+  readonly #servers: Server[] = [];
   #restored = 0;
 
   /** Runs a writer of test/shipper/writers as a process of its own. */
@@ -43,6 +47,14 @@ export class Scene implements AsyncDisposable {
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#children.push(child);
     return child;
+  }
+
+  /** An S3 server of its own, which ends with the scene; `bucket` leads to it. */
+  async serve(options: Parameters<typeof startS3Server>[0] = {}): Promise<Server> {
+    const server = await startS3Server({ buckets: ['b'], ...options });
+    this.#servers.push(server);
+    this.bucket = `s3://b/app?region=us-east-1&endpoint=${encodeURIComponent(server.endpoint)}`;
+    return server;
   }
 
   /** A started shipper in this process; its events are kept in `events`. */
@@ -87,6 +99,7 @@ export class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.close();
     for (const child of this.#children) child.kill('SIGKILL');
     for (const { pid } of this.#shippers) if (pid !== undefined && alive(pid)) process.kill(pid, 'SIGKILL');
     const holder = this.holder();

@@ -7,16 +7,12 @@ import { readClaim, writeClaim } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
-import { startS3Server } from '../s3-server/index.ts';
 import { Scene, until } from './scene.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] ??= 'test';
 process.env['AWS_SECRET_ACCESS_KEY'] ??= 'test';
 
-type Server = Awaited<ReturnType<typeof startS3Server>>;
-
-function ready(scene: Scene, server: Server): Database.Database {
-  scene.bucket = `s3://b/app?region=us-east-1&endpoint=${encodeURIComponent(server.endpoint)}`;
+function ready(scene: Scene): Database.Database {
   const db = new Database(scene.database);
   db.pragma('journal_mode = WAL');
   db.exec('CREATE TABLE t (b)');
@@ -25,8 +21,8 @@ function ready(scene: Scene, server: Server): Database.Database {
 
 test('an outage of the store stops no write, is told, and is made up for afterwards', async () => {
   await using scene = new Scene();
-  const server = await startS3Server({ buckets: ['b'] });
-  const db = ready(scene, server);
+  const server = await scene.serve();
+  const db = ready(scene);
   const shipper = await scene.ship({ retryMax: '300ms', checkpointAt: '64KiB', sealAt: '256KiB' });
   db.exec('INSERT INTO t VALUES (1)');
   await shipper.sync();
@@ -44,7 +40,7 @@ test('an outage of the store stops no write, is told, and is made up for afterwa
   server.resume();
   await pending;
   assert.equal((await shipper.status()).state, 'streaming');
-  assert.deepEqual(scene.reasons(), ['start'], 'the outage was bridged by staging');
+  assert.deepEqual(scene.reasons(), ['new-replica'], 'the outage was bridged by staging');
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
   assert.deepEqual(
     server.overwrites().filter(({ key }) => !key.endsWith('/head')),
@@ -52,13 +48,13 @@ test('an outage of the store stops no write, is told, and is made up for afterwa
   );
   await shipper.stop();
   db.close();
-  await server.close();
 });
 
-test('staging that overflows is given up with a named reason, and the next generation holds everything', async () => {
+test('staging that overflows is given up with a named reason, and the difference is shipped when the store is back', async () => {
   await using scene = new Scene();
-  const server = await startS3Server({ buckets: ['b'] });
-  const db = ready(scene, server);
+  const server = await scene.serve();
+  const db = ready(scene);
+  for (let i = 0; i < 1500; i++) db.exec('INSERT INTO t VALUES (randomblob(4000))');
   const shipper = await scene.ship({
     retryMax: '200ms',
     checkpointAt: '64KiB',
@@ -74,17 +70,18 @@ test('staging that overflows is given up with a named reason, and the next gener
   assert.ok((await shipper.status()).staged < 4 << 20);
   server.resume();
   await shipper.sync();
-  assert.deepEqual(scene.reasons(), ['start', 'staging-full']);
+  assert.deepEqual(scene.reasons(), ['new-replica'], 'no snapshot was needed');
+  const causes = scene.events.filter((event) => event.type === 'resumed').map(({ cause }) => cause);
+  assert.ok(causes.length > 0 && causes.every((cause) => cause === 'staging-full'), causes.join());
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
   await shipper.stop();
   db.close();
-  await server.close();
 });
 
 test('lost acknowledgements, 503s, resets and slow answers change nothing in what is restored', async () => {
   await using scene = new Scene();
-  const server = await startS3Server({ buckets: ['b'] });
-  const db = ready(scene, server);
+  const server = await scene.serve();
+  const db = ready(scene);
   const shipper = await scene.ship({ retryMax: '100ms', checkpointAt: '64KiB', sealAt: '128KiB' });
   server.faults.seed(7);
   server.faults.add({ kind: 'lost-ack', probability: 0.1, match: ({ method }) => method === 'PUT' });
@@ -96,7 +93,7 @@ test('lost acknowledgements, 503s, resets and slow answers change nothing in wha
   }
   await shipper.sync();
   server.faults.clear();
-  assert.deepEqual(scene.reasons(), ['start']);
+  assert.deepEqual(scene.reasons(), ['new-replica']);
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
   assert.deepEqual(
     server.overwrites().filter(({ key }) => !key.endsWith('/head')),
@@ -104,15 +101,15 @@ test('lost acknowledgements, 503s, resets and slow answers change nothing in wha
   );
   await shipper.stop();
   db.close();
-  await server.close();
 });
 
 test('a shipper whose replica another one took over says so, rejects sync() and writes nothing more', async () => {
   await using scene = new Scene();
   await using other = new Scene();
-  const server = await startS3Server({ buckets: ['b'] });
-  const db = ready(scene, server);
-  const otherDb = ready(other, server);
+  await scene.serve();
+  const db = ready(scene);
+  other.bucket = scene.bucket;
+  const otherDb = ready(other);
   const first = await scene.ship({ checkpointAt: '64KiB', sealAt: '64KiB' });
   db.exec('INSERT INTO t VALUES (1)');
   await first.sync();
@@ -131,26 +128,24 @@ test('a shipper whose replica another one took over says so, rejects sync() and 
   await second.stop();
   db.close();
   otherDb.close();
-  await server.close();
 });
 
 test('credentials that are refused at start are an error of kind denied, and nothing keeps running', async () => {
   await using scene = new Scene();
-  const server = await startS3Server({ buckets: ['b'], auth: { test: { allow: () => false } } });
-  const db = ready(scene, server);
+  await scene.serve({ auth: { test: { allow: () => false } } });
+  const db = ready(scene);
   await assert.rejects(
     scene.ship({ retryMax: '100ms' }),
     (error) => error instanceof SeawallError && error.kind === 'denied',
   );
   assert.equal(scene.holder(), 0);
   db.close();
-  await server.close();
 });
 
 test('the claim names the generation that is written, and the head how far it reaches', async () => {
   await using scene = new Scene();
-  const server = await startS3Server({ buckets: ['b'] });
-  const db = ready(scene, server);
+  await scene.serve();
+  const db = ready(scene);
   const shipper = await scene.ship();
   db.exec('INSERT INTO t VALUES (1)');
   const { position } = await shipper.sync();
@@ -169,5 +164,4 @@ test('the claim names the generation that is written, and the head how far it re
     (error) => error instanceof SeawallError && error.kind === 'conflict',
   );
   db.close();
-  await server.close();
 });

@@ -1,0 +1,90 @@
+/**
+ * The end of what a replica holds: the hash of every page there, and where and how the WAL can be continued. Read from
+ * the newest snapshot's trailer and the WAL after it; no page content of the snapshot is fetched.
+ */
+import { sameState } from './chain.ts';
+import { corrupt, SeawallError } from './errors.ts';
+import type { PageHashes } from './format/page-hashes.ts';
+import { stateAfter, type DatabaseState } from './format/segment.ts';
+import { planLatest } from './plan.ts';
+import { formatPosition } from './position.ts';
+import { readIndex } from './segment-reader.ts';
+import { isBlockSnapshot, openSnapshot } from './snapshot-reader.ts';
+import type { Store } from './store/store.ts';
+import { segmentsOf, type Generation } from './timeline.ts';
+import type { WalSum } from './wal/checksum.ts';
+import type { WalHeader } from './wal/format.ts';
+
+export interface ReplicaEnd {
+  readonly generation: string;
+  /** The byte after the last segment; 0 when the index has none. */
+  readonly index: number;
+  readonly offset: number;
+  /** How that index goes on; `wal` is undefined when it has not begun. */
+  readonly wal: WalHeader | undefined;
+  readonly sum: WalSum;
+  readonly hashes: PageHashes;
+  readonly state: DatabaseState;
+}
+
+/**
+ * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, `unsupported`
+ * (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT) where another program's objects record no hashes, and `refused`
+ * (UNFINISHED_TRANSACTION) when the last segments are the beginning of a transaction whose end never came.
+ */
+export async function readReplicaEnd(store: Store, generation: Generation): Promise<ReplicaEnd> {
+  const plan = await planLatest(store, generation);
+  const snapshot = await openSnapshot(store, generation.id, plan.snapshot);
+  if (!isBlockSnapshot(snapshot)) {
+    throw new SeawallError('unsupported', 'FOREIGN_SNAPSHOT', `${snapshot.key} records no page hashes`, {
+      key: snapshot.key,
+    });
+  }
+  const hashes = await snapshot.hashes();
+  let state: DatabaseState = snapshot.facts;
+  let finished = true;
+  let end: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'> = {
+    index: plan.snapshot.index,
+    offset: 0,
+    wal: undefined,
+    sum: { s1: 0, s2: 0 },
+  };
+  // All segments, not only those that the latest restore point needs: what follows it must be continued, too.
+  const last = generation.segments.at(-1)?.index ?? -1;
+  for (let index = plan.snapshot.index; index <= last; index++) {
+    for await (const { frames, header, segment, tail } of readIndex(
+      store,
+      generation.id,
+      index,
+      segmentsOf(generation, index),
+    )) {
+      const position = formatPosition({ generation: generation.id, index, offset: segment.offset });
+      if (header === undefined) {
+        throw new SeawallError('unsupported', 'FOREIGN_SEGMENT', `the segment at ${position} records no states`, {
+          position,
+        });
+      }
+      if (!sameState(state, header.before)) throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
+      for (const { page, content, commitPages } of frames) {
+        hashes.set(page, content);
+        if (commitPages !== 0) hashes.commit(commitPages);
+      }
+      state = stateAfter(header);
+      finished = header.endsOnCommit;
+      end = { index, offset: header.offset + header.rawLength, ...tail };
+      if (finished && !sameState(state, { ...state, pages: hashes.pages, checksum: hashes.checksum })) {
+        throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
+      }
+    }
+  }
+  if (!finished) {
+    const position = formatPosition({ generation: generation.id, ...end });
+    throw new SeawallError(
+      'refused',
+      'UNFINISHED_TRANSACTION',
+      `the replica ends inside a transaction at ${position}`,
+      { position },
+    );
+  }
+  return { generation: generation.id, ...end, hashes, state };
+}

@@ -1,0 +1,124 @@
+/**
+ * Resuming: going on in the generation that is there, by shipping only the pages in which the database differs from
+ * the end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
+ * machine, and staging that was given up.
+ */
+import { readClaim } from '../../replica/control.ts';
+import { SeawallError } from '../../replica/errors.ts';
+import type { PageHashes } from '../../replica/format/page-hashes.ts';
+import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
+import { walPrefix } from '../../replica/layout.ts';
+import { hex8 } from '../../replica/position.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import type { CapturedSegment, CapturePoint } from './capture.ts';
+import { differenceSegments, differingPages } from './difference.ts';
+import type { Boundary } from './follower.ts';
+import { sealAndHold, takeClaim, type GenerationSettings } from './generation-start.ts';
+import type { LiveDatabase } from './live-database.ts';
+
+/** Past this share of differing pages a snapshot is no dearer, and restores are shorter. */
+const MOST_DIFFERING = 0.5;
+/** Databases up to this many pages are never too different: a snapshot would save nothing. */
+const FEW_PAGES = 256;
+
+export type Resumed =
+  | {
+      readonly kind: 'resumed';
+      readonly point: CapturePoint;
+      readonly hashes: PageHashes;
+      readonly boundary: Boundary;
+      /** The end of what is in the bucket. */
+      readonly reached: CapturePoint;
+      readonly way: 'unchanged' | 'difference';
+      /** Pages that differed. */
+      readonly differing: number;
+      readonly bytes: number;
+      readonly segments: number;
+    }
+  /** Why a new generation is needed. */
+  | { readonly kind: 'impossible'; readonly reason: string };
+
+export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'onProgress'> {
+  readonly segmentSize: number;
+  readonly upload: (segment: CapturedSegment) => Promise<void>;
+}
+
+/** Throws what the store throws (to be tried again), and Fenced when another shipper was faster. */
+export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
+  const found = await readEnd(store);
+  if ('reason' in found) return { kind: 'impossible', reason: found.reason };
+  const { end, claim } = found;
+  if (end.hashes.pageSize !== live.pageSize) return { kind: 'impossible', reason: 'page-size-changed' };
+
+  const boundary = await sealAndHold(live, settings);
+  try {
+    const pages = live.snapshotPages();
+    const differing = await differingPages(live, pages, end.hashes, settings.signal);
+    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
+      return { kind: 'impossible', reason: 'mostly-different' };
+    }
+    const way = differing.length === 0 && pages === end.hashes.pages ? 'unchanged' : 'difference';
+    const time = Math.max(settings.now(), end.state.time);
+    await takeClaim(store, claim, end.generation, time, settings.owner);
+    let bytes = 0;
+    let segments = 0;
+    let last: CapturePoint | undefined;
+    for (const segment of differenceSegments(live, end, differing, { pages, time }, settings)) {
+      await settings.upload(segment);
+      bytes += segment.bytes.length;
+      segments++;
+      last = segment.after;
+    }
+    if (last === undefined) throw new Error('a difference is never empty');
+    const { generation, index, state } = last;
+    // A former shipper that began the next index before it noticed the claim: its history is not ours.
+    const wal = walPrefix(generation);
+    const later = store.list(wal, `${wal}${hex8(index)}_~`);
+    const beyond = await later[Symbol.asyncIterator]().next();
+    if (beyond.done !== true) return { kind: 'impossible', reason: 'contested' };
+    const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+    return {
+      kind: 'resumed',
+      point,
+      reached: last,
+      hashes: end.hashes,
+      boundary,
+      way,
+      differing: differing.length,
+      bytes,
+      segments,
+    };
+  } finally {
+    live.releaseSnapshot();
+  }
+}
+
+async function readEnd(
+  store: Store,
+): Promise<
+  { readonly end: ReplicaEnd; readonly claim: Awaited<ReturnType<typeof readClaim>> } | { readonly reason: string }
+> {
+  try {
+    // The claim is read first: if another shipper takes it after that, taking it here fails.
+    const claim = await readClaim(store);
+    const { current } = await loadTimeline(store);
+    if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica' };
+    if (claim !== undefined && claim.claim.generation !== current.id) return { reason: 'generation-without-snapshot' };
+    return { end: await readReplicaEnd(store, current), claim };
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (reason === undefined) throw error;
+    return { reason };
+  }
+}
+
+/** Why a replica cannot be continued; undefined for failures that pass. */
+function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof SeawallError)) return undefined;
+  if (error.code === 'REPLICA_EMPTY' || error.code === 'NO_SNAPSHOT') return 'new-replica';
+  if (error.code === 'UNFINISHED_TRANSACTION') return 'unfinished-transaction';
+  if (error.kind === 'unsupported') return 'foreign-replica';
+  if (error.kind === 'corrupt' || error.kind === 'point') return 'replica-damaged';
+  return undefined;
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import Database from 'better-sqlite3';
+import { compact } from '../../replica/compact.ts';
+import { encodeSegment } from '../../replica/format/segment.ts';
+import { codec } from '../../replica/format/codec.ts';
+import { segmentKey } from '../../replica/layout.ts';
+import { readReplicaEnd } from '../../replica/replica-end.ts';
+import { openStore } from '../../replica/store/open.ts';
+import { loadTimeline, type Generation } from '../../replica/timeline.ts';
+import { verify } from '../../replica/verify.ts';
+import type { Shipper } from '../../shipper/index.ts';
+import { Scene } from './scene.ts';
+
+const PAGE = 4096;
+
+function ready(scene: Scene, rows = 4000): Database.Database {
+  const db = new Database(scene.database);
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = OFF');
+  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
+  const insert = db.prepare('INSERT INTO t (b) VALUES (randomblob(2000))');
+  db.transaction(() => {
+    for (let i = 0; i < rows; i++) insert.run();
+  })();
+  return db;
+}
+
+async function current(scene: Scene): Promise<Generation> {
+  return (await loadTimeline(await openStore(scene.bucket))).current!;
+}
+
+async function kill(shipper: Shipper): Promise<void> {
+  const ended = new Promise((resolve) => shipper.once('problem', resolve));
+  process.kill(shipper.pid!, 'SIGKILL');
+  await ended;
+}
+
+/** Starts again and expects to go on in the same generation; returns bytes uploaded at the start. */
+async function resumes(
+  scene: Scene,
+  way: 'unchanged' | 'difference',
+): Promise<{ shipper: Shipper; bytes: number; pages: number }> {
+  const before = await current(scene);
+  scene.events.length = 0;
+  const shipper = await scene.ship();
+  const event = scene.events.find(({ type }) => type === 'resumed');
+  assert.ok(event?.type === 'resumed', JSON.stringify(scene.events));
+  assert.equal(event.way, way);
+  assert.deepEqual(scene.reasons(), []);
+  const after = await current(scene);
+  assert.equal(after.id, before.id);
+  assert.equal(after.snapshots.length, before.snapshots.length, 'no snapshot was uploaded');
+  return { shipper, bytes: event.bytes, pages: event.pages };
+}
+
+async function identical(scene: Scene): Promise<void> {
+  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  const { problems } = await verify(await openStore(scene.bucket));
+  assert.deepEqual(problems, []);
+}
+
+test('a clean restart of an unchanged database uploads a few KiB and stays in its generation', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  let shipper = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('one')");
+  await shipper.stop();
+  for (let round = 0; round < 3; round++) {
+    const resumed = await resumes(scene, 'unchanged');
+    assert.ok(resumed.bytes < 8 << 10, `${resumed.bytes} bytes`);
+    shipper = resumed.shipper;
+    if (round === 1) db.exec("INSERT INTO t (b) VALUES ('two')");
+    await shipper.sync();
+    await identical(scene);
+    await shipper.stop();
+  }
+  db.close();
+});
+
+test('after SIGKILL, and changes made without the shipper, only pages that differ are uploaded', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  const first = await scene.ship();
+  db.exec('UPDATE t SET b = randomblob(2000) WHERE id < 50');
+  await first.sync();
+  await kill(first);
+  db.exec('UPDATE t SET b = randomblob(2000) WHERE id % 200 = 0'); // some 1 % of the pages
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  const second = await resumes(scene, 'difference');
+  assert.ok(second.pages >= 20 && second.pages < 60, `${second.pages} pages`);
+  assert.ok(second.bytes < 1.5 * second.pages * PAGE + (8 << 10), `${second.bytes} bytes`);
+  await identical(scene);
+  db.exec("INSERT INTO t (b) VALUES ('more')");
+  await second.shipper.sync();
+  await identical(scene);
+  await kill(second.shipper);
+  db.exec('DELETE FROM t WHERE id % 3 = 0');
+  db.exec('VACUUM');
+  db.exec('CREATE TABLE other (a)');
+  const third = await scene.ship();
+  db.exec('INSERT INTO other VALUES (1)');
+  await third.sync();
+  await identical(scene);
+  const store = await openStore(scene.bucket);
+  await third.stop();
+  await compact(store, { policy: 'always', now: Date.now() });
+  await identical(scene);
+  db.close();
+});
+
+test('a database that shrank and has no other change is continued, too', async () => {
+  await using scene = new Scene();
+  const db = ready(scene, 1000);
+  db.pragma('auto_vacuum = INCREMENTAL');
+  db.exec('VACUUM');
+  db.exec('DELETE FROM t WHERE id > 700');
+  const first = await scene.ship();
+  await first.stop();
+  db.exec('PRAGMA incremental_vacuum');
+  const { shipper } = await resumes(scene, 'difference');
+  await identical(scene);
+  await shipper.stop();
+  db.close();
+});
+
+test('a lost machine: the database comes back from the replica and goes on in the same generation', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  const first = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('last words')");
+  await first.sync();
+  const image = scene.image();
+  await kill(first);
+  db.close();
+  for (const suffix of ['', '-wal', '-shm', '-seawall'])
+    rmSync(`${scene.database}${suffix}`, { recursive: true, force: true });
+  const before = await current(scene);
+  scene.events.length = 0;
+  const second = await scene.ship({ restore: 'if-missing' });
+  assert.deepEqual(readFileSync(scene.database), image);
+  assert.deepEqual(scene.reasons(), []);
+  assert.equal((await current(scene)).id, before.id);
+  const again = new Database(scene.database);
+  again.exec("INSERT INTO t (b) VALUES ('new life')");
+  await second.sync();
+  await identical(scene);
+  await second.stop();
+  again.close();
+});
+
+test('a database put in place of another one gets a generation of its own, with the reason named', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  const first = await scene.ship();
+  await first.stop();
+  db.close();
+  await using other = new Scene();
+  const strange = ready(other);
+  strange.pragma('wal_checkpoint(TRUNCATE)');
+  strange.close();
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${scene.database}${suffix}`, { force: true });
+  copyFileSync(other.database, scene.database);
+  scene.events.length = 0;
+  const second = await scene.ship();
+  assert.deepEqual(scene.reasons(), ['mostly-different']);
+  await identical(scene);
+  await second.stop();
+});
+
+test('a replica that ends inside a transaction is left as it is, and a new generation begins', async () => {
+  await using scene = new Scene();
+  const db = ready(scene, 600);
+  const first = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('one')");
+  await first.stop();
+  const store = await openStore(scene.bucket);
+  const generation = await current(scene);
+  const end = await readReplicaEnd(store, generation);
+  // What a helper leaves that died in the middle of a transaction of several segments: its first half.
+  const frame = Buffer.from(readFileSync(join(scene.folder, 'app.db')).subarray(0, PAGE));
+  const { encodeFrame } = await import('../../replica/wal/format.ts');
+  const raw = encodeFrame(end.wal!, end.sum, 1, 0, frame).frame;
+  const place = { generation: generation.id, index: end.index, offset: end.offset };
+  const header = { ...place, pageSize: PAGE, rawLength: raw.length, before: end.state, marks: [], endsOnCommit: false };
+  const lz4 = codec('lz4');
+  await store.put(segmentKey(generation.id, end.index, end.offset, 'lz4'), encodeSegment(header, raw, lz4), 'absent');
+  scene.events.length = 0;
+  const second = await scene.ship();
+  assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
+  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  await second.stop();
+  db.close();
+});
+
+test('of two shippers that continue one replica, the later one owns it and the earlier one stops', async () => {
+  await using scene = new Scene();
+  const db = ready(scene, 600);
+  const first = await scene.ship();
+  await first.sync();
+  await using other = new Scene();
+  other.bucket = scene.bucket;
+  copyFileSync(scene.database, other.database);
+  const copy = new Database(other.database);
+  copy.pragma('journal_mode = WAL');
+  const second = await other.ship();
+  copy.exec("INSERT INTO t (b) VALUES ('the owner')");
+  await second.sync();
+  db.exec("INSERT INTO t (b) VALUES ('too late')");
+  await assert.rejects(first.sync(), /took the replica over|fenced/);
+  await second.sync();
+  assert.deepEqual(readFileSync((await other.restore()).path), other.image());
+  await first.stop();
+  await second.stop();
+  copy.close();
+  db.close();
+});
