@@ -15,6 +15,9 @@ const { context } = JSON.parse(readFileSync(join(import.meta.dirname, '../../cdk
 const code = Code.fromInline('exports.handler = async () => {};');
 export const CODE: Readonly<Record<FunctionName, Code>> = { compact: code, retain: code, restore: code, drill: code };
 
+// CDK's check of the template's types takes seconds; `cdk synth` makes it in test/slow/synth.test.ts.
+process.env['CDK_VALIDATION'] = 'false';
+
 export function testApp(): App {
   return new App({ context, outdir: mkdtempSync(join(tmpdir(), 'seawall-synth-')) });
 }
