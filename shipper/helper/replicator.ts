@@ -5,7 +5,7 @@
  * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readClaim, writeHead } from '../../replica/control.ts';
+import { readClaim } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
@@ -15,10 +15,11 @@ import type { Settings } from '../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
 import { ContinuityLost, type CapturedSegment, type CapturePoint } from './capture.ts';
 import { Follower } from './follower.ts';
-import { startGeneration, type Owner, type StartedGeneration } from './generation-start.ts';
-import { resumeGeneration } from './resume.ts';
+import { beginShipping } from './begin-shipping.ts';
+import type { Owner } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Health } from './health.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
 import { Staging } from './staging.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
@@ -45,12 +46,12 @@ export class Replicator {
   #era = 0;
   #uploaded: (Place & { readonly point: CapturePoint }) | undefined;
   readonly #health: Health;
+  readonly #heartbeat: Heartbeat;
   #reason: string | undefined;
   readonly #waiters = new SyncWaiters();
   #urgent = false;
   #wake: () => void = () => undefined;
   #uploadedAt: number | undefined;
-  #headAt = 0;
   #claimedIndex = -1;
   #segments = 0;
   #snapshots = 0;
@@ -65,6 +66,7 @@ export class Replicator {
     this.#context = context;
     const { settings } = context;
     this.#health = new Health(context.emit);
+    this.#heartbeat = new Heartbeat(context.store, settings.heartbeat, context.now);
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
@@ -159,7 +161,7 @@ export class Replicator {
       });
       try {
         await Promise.race([this.sync(), gaveUp]);
-        await Promise.race([this.#beat(true), gaveUp]);
+        if (this.#heartbeat.wanted) await Promise.race([this.#beat(), gaveUp]);
       } finally {
         await this.#end('stopped');
       }
@@ -186,7 +188,7 @@ export class Replicator {
         if (this.#lost !== undefined) await this.#begin(this.#lost);
         await this.#shipAll();
         await this.#takeSnapshots();
-        await this.#beat(false);
+        if (this.#heartbeat.due) await this.#beat();
         if (this.#mayPause()) await this.#pause();
         this.#urgent = false;
       }
@@ -234,70 +236,30 @@ export class Replicator {
   /** Goes on in the generation that is there, or starts one; again and again until it stands. */
   async #begin(cause: string): Promise<void> {
     const { live, settings, now } = this.#context;
-    const from = performance.now();
     this.#follower = undefined;
     this.#staging.clear();
     this.#era++;
     this.#lost = undefined;
     this.#health.enter('snapshotting');
-    const started = await this.#resumeOrStart(cause, from);
+    const started = await beginShipping(this.#context, {
+      cause,
+      codec: this.#codec,
+      signal: this.#abort.signal,
+      upload: this.#uploadSettings(),
+    });
     this.#health.succeeded();
     const { point } = started;
+    this.#reason = started.reason ?? this.#reason;
+    this.#segments += started.segments;
+    this.#snapshots += started.snapshots;
+    this.#bytes += started.bytes;
     this.#claimedIndex = point.index;
     this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
     this.#uploaded = { era: this.#era, index: point.index, offset: 0, point: started.reached };
-    this.#headAt = 0;
+    this.#heartbeat.hurry();
     this.#health.enter('streaming');
     this.#waiters.placeAll(this.#committed());
     this.#reached();
-  }
-
-  async #resumeOrStart(
-    cause: string,
-    from: number,
-  ): Promise<Omit<StartedGeneration, 'snapshot'> & { readonly reached: CapturePoint }> {
-    const { live, store, now, emit, owner, settings } = this.#context;
-    const signal = this.#abort.signal;
-    let blocked: string | undefined;
-    const common = {
-      codec: this.#codec,
-      now,
-      signal,
-      owner,
-      onBlocked: (by: string) => {
-        if (blocked !== by) emit({ type: 'blocked', by });
-        blocked = by;
-      },
-    };
-    const upload = (segment: CapturedSegment): Promise<void> => uploadSegment(store, segment, this.#uploadSettings());
-    const resumed = await persistently(this.#uploadSettings(), () =>
-      resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
-    );
-    const milliseconds = (): number => Math.round(performance.now() - from);
-    if (resumed.kind === 'resumed') {
-      this.#segments += resumed.segments;
-      this.#bytes += resumed.bytes;
-      const { way, differing, bytes } = resumed;
-      const { generation } = resumed.point;
-      emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
-      return resumed;
-    }
-    const { reason } = resumed;
-    const started = await persistently(this.#uploadSettings(), () =>
-      startGeneration(live, store, {
-        ...common,
-        reason,
-        onProgress: (done, total) => {
-          emit({ type: 'progress', what: 'snapshot', done, total });
-        },
-      }),
-    );
-    this.#reason = reason;
-    this.#snapshots++;
-    this.#bytes += started.snapshot.size;
-    const { generation, state } = started.point;
-    emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
-    return { ...started, reached: started.point };
   }
 
   async #shipAll(): Promise<void> {
@@ -393,24 +355,14 @@ export class Replicator {
     }
   }
 
-  /** Renews the head when it is due and everything is in the bucket. */
-  async #beat(atEnd: boolean): Promise<void> {
-    const { store, settings, now } = this.#context;
-    const uploaded = this.#uploaded;
-    if (uploaded === undefined || settings.heartbeat === 0) return;
-    if (!atEnd && now() - this.#headAt < settings.heartbeat) return;
-    if (this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
-    const { point } = uploaded;
-    await persistently(this.#uploadSettings(), () =>
-      writeHead(store, {
-        position: point,
-        checksum: point.state.checksum,
-        pages: point.state.pages,
-        committed: point.state.time,
-        seen: now(),
-      }),
-    );
-    this.#headAt = now();
+  /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
+  async #beat(): Promise<void> {
+    if (this.#uploaded === undefined || this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
+    try {
+      await this.#heartbeat.beat(this.#uploaded.point);
+    } catch (error) {
+      this.#health.failed(error, 1);
+    }
   }
 
   #uploadSettings(): UploadSettings {

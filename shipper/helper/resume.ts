@@ -16,6 +16,7 @@ import { differenceSegments, differingPages } from './difference.ts';
 import type { Boundary } from './follower.ts';
 import { sealAndHold, takeClaim, type GenerationSettings } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
+import { Fenced } from './uploader.ts';
 
 /** Past this share of differing pages a snapshot is no dearer, and restores are shorter. */
 const MOST_DIFFERING = 0.5;
@@ -44,7 +45,7 @@ export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'onP
   readonly upload: (segment: CapturedSegment) => Promise<void>;
 }
 
-/** Throws what the store throws (to be tried again), and Fenced when another shipper was faster. */
+/** Throws what the store throws (to be tried again), and Fenced when another shipper took the claim meanwhile. */
 export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
   const found = await readEnd(store);
   if ('reason' in found) return { kind: 'impossible', reason: found.reason };
@@ -65,7 +66,13 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
     let segments = 0;
     let last: CapturePoint | undefined;
     for (const segment of differenceSegments(live, end, differing, { pages, time }, settings)) {
-      await settings.upload(segment);
+      try {
+        await settings.upload(segment);
+      } catch (error) {
+        // The former shipper was faster to this key: that generation is its own.
+        if (error instanceof Fenced) return { kind: 'impossible', reason: 'contested' };
+        throw error;
+      }
       bytes += segment.bytes.length;
       segments++;
       last = segment.after;

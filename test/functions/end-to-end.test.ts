@@ -123,7 +123,7 @@ test(`shipped, compacted, swept, drilled, restored; killed anywhere, everything 
   db.pragma('journal_mode = WAL');
   db.exec('CREATE TABLE t (n INTEGER PRIMARY KEY, b)');
   // Large enough that snapshots are uploads of several parts.
-  for (let i = 0; i < 12; i++) db.prepare('INSERT INTO t (b) VALUES (?)').run(randomBytes(1 << 20));
+  for (let i = 0; i < 7; i++) db.prepare('INSERT INTO t (b) VALUES (?)').run(randomBytes(1 << 20));
   const shipper = await scene.ship({ checkpointAt: '64KiB', sealAt: '128KiB', heartbeat: '200ms', retryMax: '100ms' });
   server.faults.seed(SEED);
   const lost = server.faults.add({
@@ -138,8 +138,8 @@ test(`shipped, compacted, swept, drilled, restored; killed anywhere, everything 
   async function write(): Promise<void> {
     const insert = db.prepare('INSERT INTO t (b) VALUES (?)');
     const update = db.prepare('UPDATE t SET b = ? WHERE n = ?');
-    for (let i = 0; i < 160; i++) {
-      if (i % 8 === 0) update.run(randomBytes(40_000), 13 + random.int(i + 1));
+    for (let i = 0; i < 110; i++) {
+      if (i % 8 === 0) update.run(randomBytes(40_000), 8 + random.int(i + 1));
       else insert.run(randomBytes(random.int(12_000)));
       await sleep(12);
     }
@@ -149,7 +149,7 @@ test(`shipped, compacted, swept, drilled, restored; killed anywhere, everything 
   await Promise.all([write(), pump(() => isWritten)]);
   assert.ok(kills > 0, RERUN);
   const app = scoped(root, 'app');
-  assert.ok((await loadTimeline(app)).current!.snapshots.length > 2, `compacted while it was shipped; ${RERUN}`);
+  assert.ok((await loadTimeline(app)).current!.snapshots.length >= 2, `compacted while it was shipped; ${RERUN}`);
 
   // The sweep, the drill and the restore, killed some times before each is let through.
   const { signal } = new AbortController();

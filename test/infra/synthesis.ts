@@ -65,3 +65,15 @@ export function flat(value: unknown): unknown {
   }
   return Object.fromEntries(entries.map(([key, each]) => [key, flat(each)]));
 }
+
+/** The one resource of a type whose logical id begins with `id`; references in its properties as text. */
+export function only(
+  from: Template,
+  type: string,
+  id: string,
+): { readonly logicalId: string; readonly properties: Record<string, unknown> } {
+  const found = Object.entries(resources(from, type)).filter(([logicalId]) => logicalId.startsWith(id));
+  if (found.length !== 1) throw new Error(`${type} ${id}: ${found.map(([logicalId]) => logicalId).join(', ')}`);
+  const [logicalId, { Properties }] = found[0]!;
+  return { logicalId, properties: flat(Properties) as Record<string, unknown> };
+}

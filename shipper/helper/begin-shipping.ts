@@ -1,0 +1,81 @@
+/** Begins to ship: goes on in the generation that is there, or starts one where that is impossible. */
+import type { Codec } from '../../replica/format/codec.ts';
+import type { PageHashes } from '../../replica/format/page-hashes.ts';
+import type { Store } from '../../replica/store/store.ts';
+import type { Settings } from '../options.ts';
+import type { ShipperEvent } from '../protocol.ts';
+import type { CapturedSegment, CapturePoint } from './capture.ts';
+import type { Boundary } from './follower.ts';
+import { startGeneration, type Owner } from './generation-start.ts';
+import type { LiveDatabase } from './live-database.ts';
+import { resumeGeneration } from './resume.ts';
+import { persistently, uploadSegment, type UploadSettings } from './uploader.ts';
+
+export interface Begun {
+  /** Where capture goes on, and the end of what is in the bucket. */
+  readonly point: CapturePoint;
+  readonly reached: CapturePoint;
+  readonly hashes: PageHashes;
+  readonly boundary: Boundary;
+  /** Why a new generation was started; absent when the old one goes on. */
+  readonly reason?: string;
+  /** What was uploaded. */
+  readonly segments: number;
+  readonly snapshots: number;
+  readonly bytes: number;
+}
+
+/** Tries for as long as it takes; throws Fenced, or the signal's reason. */
+export async function beginShipping(
+  context: {
+    readonly live: LiveDatabase;
+    readonly store: Store;
+    readonly settings: Settings;
+    readonly owner: Owner;
+    readonly now: () => number;
+    readonly emit: (event: ShipperEvent) => void;
+  },
+  work: {
+    readonly cause: string;
+    readonly codec: Codec;
+    readonly signal: AbortSignal;
+    readonly upload: UploadSettings;
+  },
+): Promise<Begun> {
+  const { live, store, emit, settings } = context;
+  const { cause, codec, signal } = work;
+  const from = performance.now();
+  const milliseconds = (): number => Math.round(performance.now() - from);
+  let blocked: string | undefined;
+  const common = {
+    codec,
+    signal,
+    now: context.now,
+    owner: context.owner,
+    onBlocked: (by: string) => {
+      if (blocked !== by) emit({ type: 'blocked', by });
+      blocked = by;
+    },
+  };
+  const upload = (segment: CapturedSegment): Promise<void> => uploadSegment(store, segment, work.upload);
+  const resumed = await persistently(work.upload, () =>
+    resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
+  );
+  if (resumed.kind === 'resumed') {
+    const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
+    const { generation } = point;
+    emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
+    return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
+  }
+  const { reason } = resumed;
+  const onProgress = (done: number, total: number): void => {
+    emit({ type: 'progress', what: 'snapshot', done, total });
+  };
+  const started = await persistently(work.upload, () =>
+    startGeneration(live, store, { ...common, reason, onProgress }),
+  );
+  const { point, hashes, boundary, snapshot } = started;
+  const { generation, state } = point;
+  emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
+  return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+}

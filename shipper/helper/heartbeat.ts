@@ -1,0 +1,43 @@
+/** The heartbeat: renews the head object, from which the backup's age is judged without asking the app. */
+import { writeHead } from '../../replica/control.ts';
+import type { Store } from '../../replica/store/store.ts';
+import type { CapturePoint } from './capture.ts';
+
+/** After a failure the next try comes no later than this, milliseconds. */
+const AFTER_FAILURE = 30_000;
+
+export class Heartbeat {
+  readonly #store: Store;
+  readonly #interval: number;
+  readonly #now: () => number;
+  #next = 0;
+
+  /** `interval` in milliseconds; 0 for no heartbeat at all. */
+  constructor(store: Store, interval: number, now: () => number) {
+    this.#store = store;
+    this.#interval = interval;
+    this.#now = now;
+  }
+
+  get wanted(): boolean {
+    return this.#interval > 0;
+  }
+
+  get due(): boolean {
+    return this.wanted && this.#now() >= this.#next;
+  }
+
+  /** Makes the next one due at once: there is a new generation, or a new end to tell of. */
+  hurry(): void {
+    this.#next = 0;
+  }
+
+  /** Says that everything up to `point` is in the bucket and nothing newer exists now. One try. */
+  async beat(point: CapturePoint): Promise<void> {
+    const seen = this.#now();
+    this.#next = seen + Math.min(this.#interval, AFTER_FAILURE);
+    const { checksum, pages, time } = point.state;
+    await writeHead(this.#store, { position: point, checksum, pages, committed: time, seen });
+    this.#next = seen + this.#interval;
+  }
+}
