@@ -21,7 +21,6 @@ const SOURCE = new URL('../../functions/restore/handler.ts', import.meta.url).hr
 const BUNDLE = new URL('../../dist/functions/restore/index.mjs', import.meta.url);
 
 /** Half noise, half text. */
-// eslint-disable-next-line @typescript-eslint/require-await
 async function* blocks(): AsyncGenerator<Buffer> {
   const random = new Seeded(1);
   const block = Buffer.alloc(BLOCK_SIZE);
@@ -43,7 +42,7 @@ for (const [what, handler] of [
     const server = fork(main, ['--data', join(folder, 'data')], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
     try {
       const lines = createInterface({ input: server.stdout! })[Symbol.asyncIterator]();
-      const { endpoint } = JSON.parse((await lines.next()).value as string) as { endpoint: string };
+      const { endpoint } = JSON.parse(String((await lines.next()).value)) as { endpoint: string };
       const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
       const store = s3Store({ bucket: 'b', prefix: 'app', endpoint, credentials });
       const facts = {
