@@ -308,7 +308,9 @@ test('outputs: the bucket, how to ship, how to restore', () => {
     ShipperConfiguration: `new Shipper({ database: 'data/app.db', replica: '${replica}', restore: 'if-missing' })`,
     ShipCommand: `npx seawall ship data/app.db '${replica}'`,
     RestoreFunctionName: `<${restore}>`,
-    RestoreByFunctionCommand: `AWS_REGION=eu-central-1 npx seawall restore --lambda <${restore}> --database app -o app.db`,
+    RestoreByFunctionCommand:
+      `aws lambda invoke --region eu-central-1 --function-name <${restore}> --cli-read-timeout 900 ` +
+      `--cli-binary-format raw-in-base64-out --payload '{"database":"app"}' answer.json`,
     RestoreCommand: `npx seawall restore '${replica}' -o app.db`,
   });
 });
