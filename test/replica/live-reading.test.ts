@@ -1,0 +1,35 @@
+/** Reading a replica while its shipper goes on writing to it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HEAD_KEY } from '../../replica/layout.ts';
+import { SeawallError } from '../../replica/errors.ts';
+import { planRestore } from '../../replica/plan.ts';
+import { memoryStore } from '../../replica/store/memory.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { LATEST } from '../../replica/target.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import { buildHistory } from '../history/history.ts';
+
+test('a segment and the head that names it, written while the listing runs, are no missing segments', async () => {
+  const whole = memoryStore();
+  const cut = { notRestorable: 0, joined: 0, midTransaction: 0 };
+  await buildHistory(whole, { seed: 41, commits: 8, checkpoints: 0, codec: 'lz4', control: true, cut });
+  const keys: string[] = [];
+  for await (const { key } of whole.list('generations/')) keys.push(key);
+  let isListed = false;
+  /** Lists as if just before the last segment; the head appears only after that. */
+  const growing: Store = {
+    ...whole,
+    async *list(prefix, after) {
+      if (prefix === 'generations/') isListed = true;
+      for await (const info of whole.list(prefix, after)) if (info.key !== keys.at(-1)) yield info;
+    },
+    get(key, range) {
+      if (key !== HEAD_KEY || isListed) return whole.get(key, range);
+      return Promise.reject(new SeawallError('missing', 'STORE_NO_OBJECT', key));
+    },
+  };
+  const plan = await planRestore(growing, await loadTimeline(growing), LATEST);
+  const all = await planRestore(whole, await loadTimeline(whole), LATEST);
+  assert.ok(plan.until.offset < all.until.offset);
+});
