@@ -30,12 +30,16 @@ export class Databases {
     }
   }
 
-  /** To list the keys, and so to be told 404 and not 403 of an object that is not there. */
+  /**
+   * To list the keys, and so to be told 404 and not 403 of an object that is not there. That question comes with a GET
+   * or HEAD, which may carry no prefix, so the condition asks for one only where there is one. The price: a listing of
+   * the whole bucket's keys (not of their contents) is allowed, too.
+   */
   list(...more: readonly string[]): PolicyStatement {
     return allow(
       ['s3:ListBucket'],
       [this.#bucket.bucketArn],
-      this.#listed === undefined ? undefined : { StringLike: { 's3:prefix': [this.#listed, ...more] } },
+      this.#listed === undefined ? undefined : { StringLikeIfExists: { 's3:prefix': [this.#listed, ...more] } },
     );
   }
 

@@ -1,6 +1,6 @@
 /**
  * Evaluates the policies of a synthesized template the way IAM does, for what these policies use: allow and deny,
- * wildcards in actions and resources, and the conditions Null, Bool, StringEquals, StringLike and ArnLike. A condition
+ * wildcards in actions and resources, and the conditions Null, Bool, StringEquals, StringLike, StringLikeIfExists and ArnLike. A condition
  * on a key that the request does not carry does not hold, `Null` aside. What is unknown here is an error, not a guess.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
  */
@@ -60,6 +60,8 @@ function holds(operator: string, values: readonly string[], actual: string | und
       return actual !== undefined && values.some((value) => value.toLowerCase() === actual.toLowerCase());
     case 'StringEquals':
       return actual !== undefined && values.includes(actual);
+    case 'StringLikeIfExists':
+      return actual === undefined || values.some((value) => like(value, actual));
     case 'StringLike':
     case 'ArnLike':
       return actual !== undefined && values.some((value) => like(value, actual));
