@@ -46,7 +46,7 @@ function clientOf(t: TestContext, server: S3Server, accessKeyId = 'test'): S3Cli
     forcePathStyle: true,
     maxAttempts: 1,
     credentials: { accessKeyId, secretAccessKey: 'secret' },
-    requestHandler: new NodeHttpHandler({ requestTimeout: 300, throwOnRequestTimeout: true }),
+    requestHandler: new NodeHttpHandler({ requestTimeout: 2000, throwOnRequestTimeout: true }),
   });
   t.after(() => {
     client.destroy();

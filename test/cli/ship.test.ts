@@ -182,7 +182,7 @@ test('--restore if-missing brings the database back first; without it a missing 
 
 test('a store that goes away is told as problem and recovered; a second signal ends at once', async () => {
   using scene = new Scene();
-  await using shipping = scene.ship('--retry-max', '50ms');
+  await using shipping = scene.ship('--retry-max', '50ms', '--stop-timeout', '2s');
   const { pid } = await ready(shipping);
   const folder = join(scene.bucket, 'generations');
   const breakStore = (): void => {
