@@ -79,8 +79,7 @@ for (const { name, start } of kinds) {
       else if (victim === 1) {
         assert.ok(helper > 0, 'the helper is known by its pid'); // 0 would be this process's own group
         process.kill(helper, 'SIGKILL');
-      }
-      else ship.process.kill('SIGKILL');
+      } else ship.process.kill('SIGKILL');
       await sleep(random.int(100));
       writer.kill('SIGKILL');
       if (ship.process.exitCode === null && ship.process.signalCode === null) {
