@@ -42,10 +42,6 @@ export class Staging {
     return this.#memory + this.#disk;
   }
 
-  get onDisk(): number {
-    return this.#disk;
-  }
-
   /** Adds a segment. False when the bound is reached: then nothing was added and continuity must be given up. */
   push(segment: CapturedSegment): boolean {
     const size = segment.bytes.length;
