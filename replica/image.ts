@@ -10,8 +10,9 @@ import { formatChecksum, PageHashes } from './format/page-hashes.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
 import { type DatabaseState } from './format/segment.ts';
 import { snapshotKey } from './layout.ts';
-import { Overlay } from './overlay.ts';
-import { planFrames, scanWal, type WalScan } from './wal-scan.ts';
+import type { Overlay } from './overlay.ts';
+import { WalPages } from './wal-pages.ts';
+import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { databasePageSize, openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
@@ -56,34 +57,25 @@ export async function openImage(
   const memory = Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCK_SIZE);
   const scan = await scanWal(store, plan, memory, snapshot);
   const pageSize = scan.pageSize ?? snapshot.facts?.pageSize ?? (await foreignPageSize(snapshot));
-  return new WalImage(store, plan, snapshot, scan, pageSize, memory);
+  return new WalImage(plan, snapshot, scan, new WalPages(store, plan, scan, memory), pageSize);
 }
 
 class WalImage implements Image {
   readonly pageSize: number;
   readonly end: WalScan['end'];
-  readonly #store: Store;
   readonly #plan: RestorePlan;
   readonly #snapshot: OpenSnapshot;
   readonly #scan: WalScan;
-  readonly #memory: number;
+  readonly #wal: WalPages;
   readonly #hashes: PageHashes;
   #seen = 0;
   #done = false;
 
-  constructor(
-    store: Store,
-    plan: RestorePlan,
-    snapshot: OpenSnapshot,
-    scan: WalScan,
-    pageSize: number,
-    memory: number,
-  ) {
-    this.#store = store;
+  constructor(plan: RestorePlan, snapshot: OpenSnapshot, scan: WalScan, wal: WalPages, pageSize: number) {
     this.#plan = plan;
     this.#snapshot = snapshot;
     this.#scan = scan;
-    this.#memory = memory;
+    this.#wal = wal;
     this.pageSize = pageSize;
     this.end = scan.end;
     this.#hashes = new PageHashes(pageSize, this.pages ?? 0);
@@ -98,13 +90,9 @@ class WalImage implements Image {
     const total = this.pages === undefined ? Number.MAX_SAFE_INTEGER : Math.ceil(this.pages / perBlock);
     const base = this.#snapshot.blocks((block) => block * perBlock < this.#scan.fewest);
     try {
-      let overlay = this.#scan.overlay?.complete === true ? this.#scan.overlay : undefined;
       for (let block = 0; block < total; block++) {
         const first = block * perBlock + 1;
-        if (this.#scan.overlay?.complete === false && (overlay === undefined || first > overlay.last)) {
-          overlay ??= new Overlay(this.pageSize, this.#memory);
-          await this.#readInto(overlay, first, perBlock);
-        }
+        const overlay = await this.#wal.covering(first);
         const next = await base.next();
         const value = next.done === true ? undefined : next.value;
         if (value === undefined && this.pages === undefined) break;
@@ -148,21 +136,6 @@ class WalImage implements Image {
     }
     overlay?.applyTo(raw, first);
     return raw;
-  }
-
-  /** Reads the WAL again for as many pages from `first` on as fit the budget, in whole blocks. */
-  async #readInto(overlay: Overlay, first: number, perBlock: number): Promise<void> {
-    const scanned = this.#scan.overlay!;
-    const last = scanned.rangeWithin(first, perBlock, Math.floor(this.#memory / this.pageSize));
-    overlay.restrict(first, last);
-    for await (const { index, frames } of planFrames(this.#store, this.#plan)) {
-      for (const { page, content, commitPages, end } of frames) {
-        if (index === this.#plan.until.index && end > this.#plan.until.offset) return;
-        // Pages that a later shrink takes away again are not in the scanned set and need no room here.
-        if (scanned.has(page)) overlay.put(page, content);
-        if (commitPages !== 0) overlay.truncate(commitPages);
-      }
-    }
   }
 
   #prove(): void {

@@ -80,6 +80,8 @@ export interface BlockSnapshot extends OpenSnapshot {
   readonly offsets: Float64Array;
   /** The hash of every page, checked against the trailer's CRC and the database checksum. */
   hashes(): Promise<PageHashes>;
+  /** Blocks `first` to `last` as stored, by one request, each checked against its CRC. */
+  stored(first: number, last: number): Promise<Buffer[]>;
   /** One block, decoded. */
   block(index: number): Promise<Buffer>;
 }
@@ -166,9 +168,10 @@ async function openBlocks(
     offsets,
     blocks: (want) => readBlocks(shared, want),
     hashes: () => readHashes(shared),
+    stored: (first, last) => storedBlocks(shared, first, last),
     async block(index) {
-      const { body } = await store.get(key, { offset: offsets[index]!, length: entries[index]!.length });
-      return decodeBlock(shared, index, body);
+      const [stored] = await storedBlocks(shared, index, index);
+      return decodeBlock(shared, index, stored!);
     },
   };
 }
@@ -184,23 +187,28 @@ interface Shared {
 
 async function* readBlocks(shared: Shared, want?: (block: number) => boolean): AsyncGenerator<Buffer | undefined> {
   const fetched = mapOrdered(runs(shared.entries, want), AHEAD, async (run) => {
-    if (!run.wanted) return { run, body: undefined };
-    const offset = shared.offsets[run.first]!;
-    const length = shared.offsets[run.last + 1]! - offset;
-    return { run, body: (await shared.store.get(shared.key, { offset, length })).body };
+    return { run, stored: run.wanted ? await storedBlocks(shared, run.first, run.last) : undefined };
   });
-  for await (const { run, body } of fetched) {
-    let at = 0;
+  for await (const { run, stored } of fetched) {
     for (let block = run.first; block <= run.last; block++) {
-      if (body === undefined) {
-        yield undefined;
-        continue;
-      }
-      const { length } = shared.entries[block]!;
-      yield decodeBlock(shared, block, body.subarray(at, at + length));
-      at += length;
+      yield stored && decodeBlock(shared, block, stored[block - run.first]!);
     }
   }
+}
+
+async function storedBlocks(shared: Shared, first: number, last: number): Promise<Buffer[]> {
+  const { store, key, entries, offsets } = shared;
+  const start = offsets[first]!;
+  const { body } = await store.get(key, { offset: start, length: offsets[last + 1]! - start });
+  const blocks: Buffer[] = [];
+  for (let block = first; block <= last; block++) {
+    const stored = body.subarray(offsets[block]! - start, offsets[block + 1]! - start);
+    if (crc32(stored) !== entries[block]!.crc) {
+      throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${block} does not match its CRC`, { key });
+    }
+    blocks.push(stored);
+  }
+  return blocks;
 }
 
 function* runs(
@@ -226,9 +234,6 @@ function* runs(
 function decodeBlock(shared: Shared, block: number, stored: Buffer): Buffer {
   const { facts, blockPages } = shared.footer;
   try {
-    if (crc32(stored) !== shared.entries[block]!.crc) {
-      throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${block} does not match its CRC`);
-    }
     const pages = Math.min(blockPages, facts.pages - block * blockPages);
     return shared.codec.decodeBlock(stored, pages * facts.pageSize);
   } catch (error) {
