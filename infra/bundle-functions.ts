@@ -1,14 +1,14 @@
 /**
- * Bundles functions/<name>/handler.ts into dist/functions/<name>/index.mjs, for Lambda on linux-arm64, from any host and
- * without Docker: `npm run build:functions`. Everything is in the bundle, the SDK and the WebAssembly codec included; only
- * the drill's SQLite is a file beside it.
+ * Bundles functions/<name>/handler.ts into dist/functions/<name>/index.mjs, from any host and without Docker:
+ * `npm run build:functions`. Everything is in that one file, the SDK and the WebAssembly codec included; SQLite is the
+ * runtime's own. So the same file runs on every machine, Lambda's arm64 and the one that made it.
  *
  * ES modules, because replica/ awaits at the top level. The CommonJS packages in the bundle get a `require` for Node's
  * own modules.
  */
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const PACKAGE = join(import.meta.dirname, '..');
@@ -17,8 +17,6 @@ const ENTRY = 'index.mjs';
 export interface BundleOptions {
   /** Folder that gets one folder for each function. */
   readonly out?: string;
-  /** Which SQLite the drill gets. */
-  readonly arch?: 'arm64' | 'x64';
   /** Folder with one folder for each function, in which handler.ts exports `handler`. */
   readonly from?: string;
   /** Only these functions. */
@@ -28,13 +26,13 @@ export interface BundleOptions {
 export interface Bundle {
   readonly name: string;
   readonly folder: string;
-  /** Bytes of each file. */
-  readonly files: ReadonlyMap<string, number>;
+  /** Bytes. */
+  readonly size: number;
 }
 
 /** Bundles the functions found. What was in their output folders before is gone. */
 export async function bundleFunctions(options: BundleOptions = {}): Promise<Bundle[]> {
-  const { out = join(PACKAGE, 'dist', 'functions'), arch = 'arm64', from = join(PACKAGE, 'functions'), only } = options;
+  const { out = join(PACKAGE, 'dist', 'functions'), from = join(PACKAGE, 'functions'), only } = options;
   const folders = await readdir(from, { withFileTypes: true });
   const names = folders
     .filter((entry) => entry.isDirectory() && existsSync(join(from, entry.name, 'handler.ts')))
@@ -44,13 +42,13 @@ export async function bundleFunctions(options: BundleOptions = {}): Promise<Bund
   for (const name of names.toSorted()) {
     const folder = join(out, name);
     await rm(folder, { recursive: true, force: true });
-    await bundle(join(from, name, 'handler.ts'), folder, arch);
-    bundles.push({ name, folder, files: await sizes(folder) });
+    await bundle(join(from, name, 'handler.ts'), folder);
+    bundles.push({ name, folder, size: (await stat(join(folder, ENTRY))).size });
   }
   return bundles;
 }
 
-async function bundle(entry: string, folder: string, arch: 'arm64' | 'x64'): Promise<void> {
+async function bundle(entry: string, folder: string): Promise<void> {
   await build({
     entryPoints: [entry],
     outfile: join(folder, ENTRY),
@@ -64,9 +62,7 @@ async function bundle(entry: string, folder: string, arch: 'arm64' | 'x64'): Pro
     minifyWhitespace: true,
     legalComments: 'none',
     mainFields: ['module', 'main'],
-    loader: { '.node': 'copy', '.wasm': 'binary' },
-    assetNames: '[name]',
-    alias: { 'better-sqlite3': `better-sqlite3/linux-${arch}` },
+    loader: { '.wasm': 'binary' },
     banner: {
       js: `import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);`,
     },
@@ -90,17 +86,8 @@ const inlineCodec: Plugin = {
   },
 };
 
-async function sizes(folder: string): Promise<Map<string, number>> {
-  const files = new Map<string, number>();
-  for (const name of (await readdir(folder)).toSorted()) files.set(name, (await stat(join(folder, name))).size);
-  return files;
-}
-
 if (import.meta.main) {
   const bundles = await bundleFunctions();
   if (bundles.length === 0) process.stderr.write('no functions found: functions/<name>/handler.ts\n');
-  for (const { name, files } of bundles) {
-    const sizes = [...files].map(([file, bytes]) => `${basename(file)} ${(bytes / 1024).toFixed(0)} KiB`);
-    process.stdout.write(`${name}: ${sizes.join(', ')}\n`);
-  }
+  for (const { name, size } of bundles) process.stdout.write(`${name}: ${(size / 1024).toFixed(0)} KiB\n`);
 }

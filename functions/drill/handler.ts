@@ -5,7 +5,7 @@ import { openLog, openMetrics, openQueue, openRoot, overlayMemory } from '../env
 import type { FannedOut } from '../fan-out.ts';
 import { sweepOrWork } from '../swept-batch.ts';
 import { drillDatabase } from './drill-database.ts';
-import { checkIntegrity, roomIn } from './integrity.ts';
+import { checkIntegrity, roomIn } from '../integrity.ts';
 
 const log = openLog('drill');
 const root = openRoot();

@@ -1,11 +1,11 @@
 /** Lambda's entry: restores one database into the bucket, on demand. */
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { statfs } from 'node:fs/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Context } from 'aws-lambda';
 import { openBucket, openLog, openMetrics, openRoot, overlayMemory, s3Client, setting } from '../environment.ts';
+import { roomIn } from '../integrity.ts';
 import { restoreDatabase, type RestoreAnswer, type RestorePlanAnswer } from './restore-database.ts';
 
 const log = openLog('restore');
@@ -24,10 +24,7 @@ const shared = {
   unique: () => randomBytes(8).toString('hex'),
   scratch: {
     folder,
-    room: async () => {
-      const { bavail, bsize } = await statfs(folder);
-      return bavail * bsize;
-    },
+    room: () => roomIn(folder),
   },
   log,
   metrics: openMetrics(),

@@ -13,7 +13,7 @@ import { Deadline } from '../deadline.ts';
 import { outward } from '../failure.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { CheckedCopy } from './integrity.ts';
+import { CheckedCopy } from './checked-copy.ts';
 import { parseRequest, type RestoreRequest } from './request.ts';
 
 export interface RestoreDeps {

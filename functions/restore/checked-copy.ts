@@ -4,6 +4,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatSize } from '../../replica/units.ts';
 import { FunctionFailure } from '../failure.ts';
+import { checkIntegrity } from '../integrity.ts';
 
 /** What SQLite wants beside the file. */
 const SPARE = 16 << 20;
@@ -37,18 +38,7 @@ export class CheckedCopy implements AsyncDisposable {
 
   /** @throws FunctionFailure (DATABASE_INTEGRITY) with what SQLite finds */
   async check(): Promise<void> {
-    // The runtime's own SQLite: this function needs no native code in its bundle.
-    const { DatabaseSync } = await import('node:sqlite');
-    const database = new DatabaseSync(this.#path);
-    let findings: string[];
-    try {
-      const rows = database.prepare('PRAGMA integrity_check(100)').all() as { readonly integrity_check: string }[];
-      findings = rows.map((row) => row.integrity_check).filter((finding) => finding !== 'ok');
-    } catch (error) {
-      findings = [(error as Error).message];
-    } finally {
-      database.close();
-    }
+    const findings = await checkIntegrity(this.#path);
     if (findings.length === 0) return;
     const message =
       `the restored database equals what was backed up, but SQLite finds it damaged: ${findings.slice(0, 3).join('; ')}. ` +
