@@ -9,6 +9,7 @@ import { shipCommand } from '../../cli/commands/ship.ts';
 import { settle } from '../../shipper/options.ts';
 import { Scratch } from '../history/scratch.ts';
 import { errorOf, Running, seawall, seawallJson, type Json } from './seawall.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 const QUICK = ['--sync-interval', '30ms', '--json'];
 
@@ -123,7 +124,7 @@ test('ready, then writes, then SIGTERM: everything is shipped and restored byte 
   const restored = await seawallJson(['restore', scene.bucket, '-o', path], 0);
   assert.equal(restored['position'], events.at(-1)!['position']);
   assert.equal(restored['proof'], 'recorded');
-  assert.deepEqual(readFileSync(path), scene.image());
+  assertSameBytes(readFileSync(path), scene.image());
 });
 
 test('SIGKILL of the command in mid-write: its helper ships what was committed, then ends', async () => {

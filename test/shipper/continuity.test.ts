@@ -13,6 +13,7 @@ import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper } from '../../shipper/index.ts';
 import { Scene } from './scene.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 const PAGE = 4096;
 
@@ -57,7 +58,7 @@ async function resumes(
 }
 
 async function identical(scene: Scene): Promise<void> {
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   const { problems } = await verify(await openStore(scene.bucket));
   assert.deepEqual(problems, []);
 }
@@ -140,7 +141,7 @@ test('a lost machine: the database comes back from the replica and goes on in th
   const before = await current(scene);
   scene.events.length = 0;
   const second = await scene.ship({ restore: 'if-missing' });
-  assert.deepEqual(readFileSync(scene.database), image);
+  assertSameBytes(readFileSync(scene.database), image);
   assert.deepEqual(scene.reasons(), []);
   assert.equal((await current(scene)).id, before.id);
   const again = new Database(scene.database);
@@ -190,7 +191,7 @@ test('a replica that ends inside a transaction is left as it is, and a new gener
   scene.events.length = 0;
   const second = await scene.ship();
   assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   await second.stop();
   db.close();
 });
@@ -211,7 +212,7 @@ test('of two shippers that continue one replica, the later one owns it and the e
   db.exec("INSERT INTO t (b) VALUES ('too late')");
   await assert.rejects(first.sync(), /took the replica over|fenced/);
   await second.sync();
-  assert.deepEqual(readFileSync((await other.restore()).path), other.image());
+  assertSameBytes(readFileSync((await other.restore()).path), other.image());
   await first.stop();
   await second.stop();
   copy.close();

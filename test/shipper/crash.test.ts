@@ -6,6 +6,7 @@ import { Seeded, seeds } from '../history/seeded.ts';
 import { Scene } from './scene.ts';
 import { committedIn } from './writers/ledger.ts';
 import { open } from './writers/library.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 const [SEED = 1] = seeds(1, 1 + Math.floor(Math.random() * 1e6));
 const RERUN = `rerun: SEED=${SEED} node --test test/shipper/crash.test.ts`;
@@ -30,7 +31,7 @@ for (const library of ['better-sqlite3', 'node:sqlite']) {
       await app.kill();
       await app.helperEnds();
       const restored = await scene.restore();
-      assert.deepEqual(readFileSync(restored.path), scene.image(), `all that was committed; ${RERUN}`);
+      assertSameBytes(readFileSync(restored.path), scene.image(), `all that was committed; ${RERUN}`);
       assert.ok((await commits(restored.path)) >= app.acknowledged, RERUN);
     }
   });

@@ -13,6 +13,7 @@ import { seeds } from '../history/seeded.ts';
 import { Scene } from './scene.ts';
 import { append, committedIn, LEDGER_SCHEMA } from './writers/ledger.ts';
 import { open } from './writers/library.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 const [SEED = 1] = seeds(1, 1 + Math.floor(Math.random() * 1e6));
 const RERUN = `rerun: SEED=${SEED} node --test test/shipper/live.test.ts`;
@@ -40,7 +41,7 @@ test('processes that write at full speed, checkpoint with TRUNCATE, vacuum, open
   for (const code of await Promise.all(writers.map((writer) => once(writer, 'exit')))) assert.equal(code[0], 0, RERUN);
   const synced = await shipper.sync();
   const restored = await scene.restore();
-  assert.deepEqual(readFileSync(restored.path), scene.image(), RERUN);
+  assertSameBytes(readFileSync(restored.path), scene.image(), RERUN);
   assert.equal(formatChecksum(restored.checksum), synced.checksum);
   assert.deepEqual(scene.reasons(), ['new-replica'], `continuity was kept; ${RERUN}`);
   assert.ok((await current(scene)).segments.at(-1)!.index > 1, 'the WAL was restarted on the way');
@@ -64,7 +65,7 @@ for (const pageSize of [512, 65536]) {
     await shipper.sync();
     const outcome = await compact(await openStore(scene.bucket), { policy: 'always', now: Date.now() });
     assert.equal(outcome.kind, 'compacted', `${'why' in outcome ? outcome.why : ''}; ${RERUN}`);
-    assert.deepEqual(readFileSync((await scene.restore()).path), scene.image(), RERUN);
+    assertSameBytes(readFileSync((await scene.restore()).path), scene.image(), RERUN);
     await shipper.stop();
     db.close();
   });
@@ -88,7 +89,7 @@ test('the schema and the data are untouched by shipping, and a shrink of the WAL
   await shipper.stop();
   assert.deepEqual(schema(), before);
   assert.equal(db.pragma('user_version', { simple: true }), 41);
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   db.close();
 });
 
@@ -105,7 +106,7 @@ test('a transaction larger than many segments is cut, and nothing of it is shipp
   db.exec('COMMIT');
   await shipper.sync();
   assert.ok((await current(scene)).segments.length > 20);
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   await shipper.stop();
   db.close();
 });
@@ -149,7 +150,7 @@ test('snapshot() makes a snapshot at the end of an index, from which restores go
   // The first call may come before the first commit, and then names the snapshot the generation began with.
   const first = snapshotKey(generation.id, 0, 'lz4');
   assert.equal(generation.snapshots.length, new Set([first, ...keys]).size);
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image(), RERUN);
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image(), RERUN);
   assert.deepEqual(scene.reasons(), ['new-replica'], RERUN);
   await shipper.stop();
   db.close();
@@ -169,7 +170,7 @@ test('a long reader of the app keeps the WAL, not the shipping, from going on', 
   }
   await shipper.sync();
   assert.equal((await shipper.status()).blockedBy, 'reader');
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   reader.exec('COMMIT');
   reader.close();
   for (let i = 0; i < 60 && (await shipper.status()).blockedBy !== undefined; i++) await sleep(100);
@@ -178,7 +179,7 @@ test('a long reader of the app keeps the WAL, not the shipping, from going on', 
   const status = await shipper.status();
   assert.equal(status.blockedBy, undefined);
   assert.ok(Number.parseInt(status.position!.slice(17, 25), 16) >= 1, 'the index was ended once the reader was gone');
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   await shipper.stop();
   db.close();
 });

@@ -8,6 +8,7 @@ import { SeawallError } from '../../replica/errors.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { Scene, until } from './scene.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] ??= 'test';
 process.env['AWS_SECRET_ACCESS_KEY'] ??= 'test';
@@ -41,7 +42,7 @@ test('an outage of the store stops no write, is told, and is made up for afterwa
   await pending;
   assert.equal((await shipper.status()).state, 'streaming');
   assert.deepEqual(scene.reasons(), ['new-replica'], 'the outage was bridged by staging');
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   assert.deepEqual(
     server.overwrites().filter(({ key }) => !key.endsWith('/head')),
     [],
@@ -73,7 +74,7 @@ test('staging that overflows is given up with a named reason, and the difference
   assert.deepEqual(scene.reasons(), ['new-replica'], 'no snapshot was needed');
   const causes = scene.events.filter((event) => event.type === 'resumed').map(({ cause }) => cause);
   assert.ok(causes.length > 0 && causes.every((cause) => cause === 'staging-full'), causes.join());
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   await shipper.stop();
   db.close();
 });
@@ -94,7 +95,7 @@ test('lost acknowledgements, 503s, resets and slow answers change nothing in wha
   await shipper.sync();
   server.faults.clear();
   assert.deepEqual(scene.reasons(), ['new-replica']);
-  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   assert.deepEqual(
     server.overwrites().filter(({ key }) => !key.endsWith('/head')),
     [],
@@ -123,7 +124,7 @@ test('a shipper whose replica another one took over says so, rejects sync() and 
   await assert.rejects(first.sync(), (error) => error instanceof SeawallError && error.code === 'FENCED');
   assert.equal((await first.status()).state, 'fenced');
   await second.sync();
-  assert.deepEqual(readFileSync((await other.restore()).path), other.image());
+  assertSameBytes(readFileSync((await other.restore()).path), other.image());
   await first.stop();
   await second.stop();
   db.close();

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Scene } from '../shipper/scene.ts';
+import { assertSameBytes } from '../history/same-bytes.ts';
 
 const HAS_LZ4 = spawnSync('lz4', ['--version']).status === 0;
 if (!HAS_LZ4) process.stdout.write('no lz4 command here: what stock tools make of the bucket was not checked\n');
@@ -59,6 +60,6 @@ test('lz4 -dc of a snapshot is the database file; of an index, joined, a WAL tha
       stock.pragma('wal_checkpoint(TRUNCATE)');
       stock.close();
     }
-    assert.deepEqual(readFileSync(path), end, `from ${snapshot}`);
+    assertSameBytes(readFileSync(path), end, `from ${snapshot}`);
   }
 });

@@ -18,14 +18,15 @@ export function append(db: Connection, n: number, pad: number): void {
   db.exec('COMMIT');
 }
 
-/** The number of the last commit in a ledger; throws when it is no committed state. */
+/** The number of the last commit in a ledger; throws when it is no committed state. One statement: others may write. */
 export function committedIn(db: Connection): number {
-  const [counter] = db.all('SELECT n, total FROM counter');
-  const [entries] = db.all('SELECT count(*) AS count, max(n) AS last, sum(amount) AS total FROM entry');
-  const n = counter?.['n'];
-  if (typeof n !== 'number' || entries === undefined) throw new Error('no ledger');
-  const agrees =
-    entries['count'] === n && (entries['last'] ?? 0) === n && (entries['total'] ?? 0) === counter?.['total'];
-  if (!agrees) throw new Error(`not a committed state: ${JSON.stringify({ counter, entries })}`);
+  const [state] = db.all(`
+    SELECT (SELECT n FROM counter) AS n, (SELECT total FROM counter) AS total, count(*) AS entries,
+      coalesce(max(n), 0) AS last, coalesce(sum(amount), 0) AS amounts FROM entry`);
+  const n = state?.['n'];
+  if (typeof n !== 'number') throw new Error('no ledger');
+  if (state?.['entries'] !== n || state['last'] !== n || state['amounts'] !== state['total']) {
+    throw new Error(`not a committed state: ${JSON.stringify(state)}`);
+  }
   return n;
 }
