@@ -5,25 +5,26 @@
  * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readClaim } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
-import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { formatPosition } from '../../replica/position.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
-import { ContinuityLost, type CapturedSegment, type CapturePoint } from './capture.ts';
-import { Follower } from './follower.ts';
 import { beginShipping } from './begin-shipping.ts';
+import { ContinuityLost, type CapturedSegment } from './capture.ts';
+import { Follower } from './follower.ts';
 import type { Owner } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { Pause } from './pause.ts';
+import { SegmentShipping } from './segment-shipping.ts';
+import { Shipped } from './shipped.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
 import { Staging } from './staging.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
-import { Fenced, persistently, uploadSegment, type UploadSettings } from './uploader.ts';
+import { Fenced, type UploadSettings } from './uploader.ts';
 
 /** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
 const LOOK_INTERVAL = 40;
@@ -44,18 +45,13 @@ export class Replicator {
   readonly #abort = new AbortController();
   #follower: Follower | undefined;
   #era = 0;
-  #uploaded: (Place & { readonly point: CapturePoint }) | undefined;
+  readonly #shipped = new Shipped();
+  readonly #shipping: SegmentShipping;
   readonly #health: Health;
   readonly #heartbeat: Heartbeat;
-  #reason: string | undefined;
   readonly #waiters = new SyncWaiters();
+  readonly #pause = new Pause();
   #urgent = false;
-  #wake: () => void = () => undefined;
-  #uploadedAt: number | undefined;
-  #claimedIndex = -1;
-  #segments = 0;
-  #snapshots = 0;
-  #bytes = 0;
   #stopping = false;
   #running: Promise<unknown> | undefined;
   #lost: string | undefined;
@@ -64,9 +60,10 @@ export class Replicator {
 
   constructor(context: ReplicatorContext) {
     this.#context = context;
-    const { settings } = context;
+    const { settings, store, owner } = context;
     this.#health = new Health(context.emit);
-    this.#heartbeat = new Heartbeat(context.store, settings.heartbeat, context.now);
+    this.#heartbeat = new Heartbeat(store, settings.heartbeat, context.now);
+    this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings());
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
@@ -89,7 +86,7 @@ export class Replicator {
     const synced = this.#waiters.wait(this.#committed());
     this.#reached();
     this.#urgent = true;
-    this.#wake();
+    this.#pause.end();
     return synced;
   }
 
@@ -110,33 +107,22 @@ export class Replicator {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
     return new Promise((resolve, reject) => {
       this.#snapshotAsked.push({ resolve, reject });
-      this.#wake();
+      this.#pause.end();
     });
   }
 
   status(): ShipperStatus {
     const { settings } = this.#context;
-    const uploaded = this.#uploaded;
     const blockedBy = this.#follower?.blockedBy;
     return {
       state: this.#health.state,
       database: settings.database,
       replica: settings.replica,
-      ...(uploaded && {
-        generation: uploaded.point.generation,
-        position: formatPosition(uploaded.point),
-        checksum: formatChecksum(uploaded.point.state.checksum),
-        committed: uploaded.point.state.time,
-      }),
-      ...(this.#reason !== undefined && { reason: this.#reason }),
-      ...(this.#uploadedAt !== undefined && { uploaded: this.#uploadedAt }),
+      ...this.#shipped.facts(),
       behind: this.#follower === undefined || this.#staging.length > 0 || this.#follower.hasNews(),
       staged: this.#staging.bytes,
       ...(blockedBy !== undefined && { blockedBy }),
       ...(this.#health.problem && { problem: this.#health.problem }),
-      segments: this.#segments,
-      snapshots: this.#snapshots,
-      bytes: this.#bytes,
       memory: process.memoryUsage.rss(),
       pid: process.pid,
     };
@@ -173,7 +159,7 @@ export class Replicator {
   async #end(state: ShipperState): Promise<void> {
     this.#stopping = true;
     this.#abort.abort(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
-    this.#wake();
+    this.#pause.end();
     await this.#running?.catch(() => undefined);
     this.#health.enter(state);
     this.#rejectAll(this.#health.farewell());
@@ -189,7 +175,7 @@ export class Replicator {
         await this.#shipAll();
         await this.#takeSnapshots();
         if (this.#heartbeat.due) await this.#beat();
-        if (this.#mayPause()) await this.#pause();
+        if (this.#mayPause()) await this.#pause.take(this.#context.settings.syncInterval);
         this.#urgent = false;
       }
     } catch (error) {
@@ -200,19 +186,6 @@ export class Replicator {
 
   #mayPause(): boolean {
     return !this.#stopping && this.#lost === undefined && !this.#urgent && this.#snapshotAsked.length === 0;
-  }
-
-  /** Waits for the sync interval, or until there is something urgent. */
-  async #pause(): Promise<void> {
-    const timer = new AbortController();
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    const interval = this.#context.settings.syncInterval;
-    const timed = sleep(interval, undefined, { signal: timer.signal }).catch(() => undefined);
-    await Promise.race([timed, woken]);
-    timer.abort();
-    this.#wake = () => undefined;
   }
 
   async #lookLoop(): Promise<void> {
@@ -248,14 +221,9 @@ export class Replicator {
       upload: this.#uploadSettings(),
     });
     this.#health.succeeded();
-    const { point } = started;
-    this.#reason = started.reason ?? this.#reason;
-    this.#segments += started.segments;
-    this.#snapshots += started.snapshots;
-    this.#bytes += started.bytes;
-    this.#claimedIndex = point.index;
+    this.#shipping.claimed(started.point.index);
+    this.#shipped.began(this.#era, started);
     this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
-    this.#uploaded = { era: this.#era, index: point.index, offset: 0, point: started.reached };
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
     this.#waiters.placeAll(this.#committed());
@@ -283,26 +251,15 @@ export class Replicator {
   }
 
   async #ship(segment: CapturedSegment): Promise<void> {
-    const { store, now, emit } = this.#context;
-    try {
-      await uploadSegment(store, segment, this.#uploadSettings());
-      // After the upload: whoever took the claim before it has looked for this key, or will meet it.
-      if (segment.index !== this.#claimedIndex) await persistently(this.#uploadSettings(), () => this.#checkClaim());
-      this.#claimedIndex = segment.index;
-    } catch (error) {
-      if (!(error instanceof Fenced)) throw error;
-      await persistently(this.#uploadSettings(), () => this.#checkClaim());
-      // The claim is ours: the key was left by a writer that lost it. What follows here cannot follow on that.
+    const { now, emit } = this.#context;
+    if ((await this.#shipping.ship(segment)) === 'contested') {
       this.#lose('contested');
       return;
     }
     this.#health.succeeded();
     if (this.#lost !== undefined) return; // staging was dropped meanwhile; what this segment was is history now
     this.#staging.shift();
-    this.#uploaded = { era: this.#era, index: segment.index, offset: segment.end, point: segment.after };
-    this.#uploadedAt = now();
-    this.#segments++;
-    this.#bytes += segment.bytes.length;
+    this.#shipped.segment(this.#era, segment, now());
     emit({
       type: 'segment',
       key: segment.key,
@@ -313,31 +270,19 @@ export class Replicator {
     if (segment.endsOnCommit) this.#reached();
   }
 
-  async #checkClaim(): Promise<void> {
-    const { store, owner } = this.#context;
-    const found = await readClaim(store);
-    if (found?.claim.owner === owner.owner) return;
-    throw new Fenced(
-      `another shipper (${found?.claim.holder ?? 'unknown'}) took the replica over; this one stops`,
-      'seawall/claim',
-    );
-  }
-
   async #takeSnapshots(): Promise<void> {
     const asked = this.#snapshotAsked;
     if (asked.length === 0 || this.#follower === undefined || this.#lost !== undefined) return;
     this.#snapshotAsked = [];
     try {
-      await persistently(this.#uploadSettings(), () => this.#checkClaim());
+      await this.#shipping.checkClaim();
       const written = await takeSnapshot(this.#context, this.#follower, {
         codec: this.#codec,
         signal: this.#abort.signal,
         shipCaptured: () => this.#shipStaged(),
       });
-      if (written.size > 0) this.#snapshots++;
-      this.#bytes += written.size;
-      const { key } = written;
-      for (const { resolve } of asked) resolve(key);
+      this.#shipped.snapshot(written.size);
+      for (const { resolve } of asked) resolve(written.key);
     } catch (error) {
       for (const { reject } of asked) reject(error);
       if (error instanceof ContinuityLost) this.#lose(error.reason);
@@ -357,9 +302,10 @@ export class Replicator {
 
   /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
   async #beat(): Promise<void> {
-    if (this.#uploaded === undefined || this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
+    const { end } = this.#shipped;
+    if (end === undefined || this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
     try {
-      await this.#heartbeat.beat(this.#uploaded.point);
+      await this.#heartbeat.beat(end.point);
     } catch (error) {
       this.#health.failed(error, 1);
     }
@@ -371,7 +317,7 @@ export class Replicator {
       signal: this.#abort.signal,
       onFailure: (error, failures) => {
         this.#health.failed(error, failures);
-        if (this.#uploaded === undefined && this.#firstFailure !== undefined) {
+        if (this.#shipped.end === undefined && this.#firstFailure !== undefined) {
           this.#firstFailure(error);
           this.#firstFailure = undefined;
         }
@@ -382,17 +328,12 @@ export class Replicator {
   #lose(reason: string): void {
     this.#lost ??= reason;
     this.#waiters.unplace();
-    this.#wake();
+    this.#pause.end();
   }
 
   #reached(): void {
-    const uploaded = this.#uploaded;
-    if (uploaded === undefined) return;
-    const { point } = uploaded;
-    this.#waiters.reached(uploaded, {
-      position: formatPosition(point),
-      checksum: formatChecksum(point.state.checksum),
-    });
+    const synced = this.#shipped.synced();
+    if (synced !== undefined) this.#waiters.reached(this.#shipped.end!, synced);
   }
 
   #fail(error: unknown): void {
