@@ -15,7 +15,8 @@ import { WalPages } from './wal-pages.ts';
 import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
-import { databasePageSize, openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
+import { databasePageSize } from './foreign-snapshot.ts';
+import { openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { lockPage } from './wal/format.ts';
 

@@ -1,19 +1,20 @@
 /** Reads single objects to their last byte, and proves what they say of themselves. */
 import { corrupt, withKey } from './errors.ts';
+import { databasePageSize } from './foreign-snapshot.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
 import { formatChecksum, hashPage, PageHashes } from './format/page-hashes.ts';
 import { decodeSegment, type ParsedSegmentHeader } from './format/segment.ts';
-import type { SnapshotFacts } from './format/snapshot.ts';
+import type { CoreFacts } from './format/snapshot.ts';
 import { segmentKey } from './layout.ts';
 import { openSegment, type SegmentRef } from './segment-reader.ts';
-import { databasePageSize, isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
+import { isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { lockPage } from './wal/format.ts';
 
 export interface WholeSnapshot {
   readonly hashes: PageHashes;
   /** Absent for another program's snapshot. */
-  readonly facts: SnapshotFacts | undefined;
+  readonly facts: CoreFacts | undefined;
 }
 
 /** Decodes a snapshot whole and compares each page with its recorded hash. Throws `corrupt`. */
@@ -21,6 +22,7 @@ export async function readWholeSnapshot(store: Store, generation: string, ref: S
   const opened = await openSnapshot(store, generation, ref);
   const { key, facts } = opened;
   try {
+    if (isBlockSnapshot(opened)) await opened.checkFrame();
     const recorded = isBlockSnapshot(opened) ? await opened.hashes() : undefined;
     let pageSize = facts?.pageSize;
     let fresh: PageHashes | undefined;
