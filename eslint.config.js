@@ -15,7 +15,7 @@ const up = (...folders) =>
   folders.flatMap((folder) => [`../${folder}/**`, `../../${folder}/**`, `../../../${folder}/**`]);
 
 export default tseslint.config(
-  { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light'] },
+  { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light', 'bench-data'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
