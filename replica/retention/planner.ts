@@ -190,7 +190,7 @@ function missingIndex({ snapshots, segments }: StockedGeneration, from: number, 
   // WAL before the first snapshot says that a snapshot is gone.
   const begin = Math.min(snapshots[0]!.index, segments[0]?.index ?? snapshots[0]!.index);
   const first = Math.max(from <= snapshots[0]!.index ? begin : from, floor);
-  const last = Math.max(snapshots.at(-1)!.index - 1, segments.at(-1)?.index ?? 0);
+  const last = Math.max(snapshots.at(-1)!.index - 1, segments.at(-1)?.index ?? -1);
   if (segments.length > 0 && first <= last && !bases.has(first)) return first;
   for (let index = first; index <= last; index++) if (!starts.has(index)) return index;
   return undefined;

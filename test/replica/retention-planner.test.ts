@@ -135,6 +135,14 @@ test('deletion goes from the newest place to the oldest, offset 0 last within an
   assert.deepEqual(order, ['w2+4152', 'w2+0', 's2', 'w1+4152', 'w1+0', 's1', 'w0+4152', 'w0+0', 's0']);
 });
 
+test('a generation that has its snapshot and no WAL yet has no hole', () => {
+  const idle = { ...daily('b', 5, 1), segments: [] };
+  const policy = retentionPolicy({ ...NONE, window: DAY });
+  const plan = planRetention(inventory([daily('a', 0, 5), idle]), policy, START + 20 * DAY);
+  assert.deepEqual(plan.refusals, []);
+  assert.deepEqual(plan.keep.map(({ key }) => key), ['b/s0']); // prettier-ignore
+});
+
 test('holes: inside the window refused, below the floor not', () => {
   const whole = daily('a', 0, 6);
   const holed = {
