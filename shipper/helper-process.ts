@@ -59,7 +59,6 @@ export class HelperProcess {
         resolve();
       });
     });
-    this.#child.unref();
     this.#keepAlive();
   }
 
@@ -115,12 +114,22 @@ export class HelperProcess {
     settle(pending);
   }
 
-  /** The helper alone does not keep the app running; a question that waits for its answer does. */
+  /**
+   * The helper alone does not keep the app running; a question that waits for its answer does, until the answer or the
+   * helper's end is known. Its end is told by the process and by its output, not by the channel alone.
+   */
   #keepAlive(): void {
-    const { channel, stderr } = this.#child;
-    if (this.#pending.size > 0) channel?.ref();
-    else channel?.unref();
-    (stderr as { unref?: () => void } | null)?.unref?.();
+    const child = this.#child;
+    const output = child.stderr as { ref?: () => void; unref?: () => void } | null;
+    if (this.#pending.size > 0) {
+      child.ref();
+      child.channel?.ref();
+      output?.ref?.();
+    } else {
+      child.unref();
+      child.channel?.unref();
+      output?.unref?.();
+    }
   }
 
   #end(how: string, onExit: (error: SeawallError) => void): void {

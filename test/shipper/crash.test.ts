@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { Seeded, seeds } from '../history/seeded.ts';
-import { Scene } from './scene.ts';
+import { alive, Scene, until } from './scene.ts';
 import { committedIn } from './writers/ledger.ts';
 import { open } from './writers/library.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
+
+process.env['AWS_ACCESS_KEY_ID'] ??= 'test';
+process.env['AWS_SECRET_ACCESS_KEY'] ??= 'test';
 
 const [SEED = 1] = seeds(1, 1 + Math.floor(Math.random() * 1e6));
 const RERUN = `rerun: SEED=${SEED} node --test test/shipper/crash.test.ts`;
@@ -64,4 +68,21 @@ test('an app and its helper killed together lose nothing that was acknowledged, 
     const restored = await scene.restore();
     assert.ok((await commits(restored.path)) >= app.acknowledged, RERUN);
   }
+});
+
+test('an app that waits for nothing but its shipper hears that the helper was killed', async () => {
+  await using scene = new Scene();
+  const server = await scene.serve();
+  const db = await open('better-sqlite3', scene.database);
+  db.exec('PRAGMA journal_mode = WAL; CREATE TABLE t (a)');
+  db.close();
+  // The helper is killed while start() waits for the store: nothing but that promise keeps the app alive.
+  server.faults.add({ kind: 'hang' });
+  const app = scene.writer('lone-app.ts', scene.bucket);
+  const said: unknown[] = [];
+  app.on('message', (message) => said.push(message));
+  await until(() => alive(scene.holder()), 30_000);
+  process.kill(scene.holder(), 'SIGKILL');
+  const [code] = (await once(app, 'exit')) as [number | null];
+  assert.deepEqual([code, said], [0, ['HELPER_ENDED']]);
 });
