@@ -25,7 +25,8 @@ export type Access = Readonly<Record<string, Identity>>;
 
 type May = (action: string, bucket: string, key: string) => boolean;
 
-function accessKeyId(target: RequestTarget): string | undefined {
+/** Who asks, by the access key that the request names. */
+export function accessKeyId(target: RequestTarget): string | undefined {
   const authorization = target.headers['authorization'] ?? '';
   return (
     /Credential=([^/,\s]+)/.exec(authorization)?.[1] ??

@@ -11,6 +11,8 @@ interface FaultScope {
   readonly times?: number;
   /** How many matching requests are let through first. @default 0 */
   readonly after?: number;
+  /** Called when it strikes: for `lost-ack` after the operation was carried out, for all else before. */
+  readonly strike?: () => void;
 }
 
 /** What goes wrong. Whatever the kind, stored objects are never damaged. */
@@ -75,8 +77,8 @@ export class Faults {
   }
 
   /** Decides what happens to a request. Each request is to be asked about once. */
-  next(request: RequestTarget): Fault[] {
-    const faults: Fault[] = [];
+  next(request: RequestTarget): FaultRule[] {
+    const faults: FaultRule[] = [];
     for (const active of this.#rules) {
       if (!this.#hits(active, request)) continue;
       faults.push(active.rule);

@@ -118,6 +118,7 @@ export class FrontDoor {
     const faults = this.#options.faults.next(target);
     const fatal = faults.find((fault) => fault.kind !== 'slow');
     await this.#delay(faults, 'operation');
+    if (fatal?.kind !== 'lost-ack') fatal?.strike?.();
 
     switch (fatal?.kind) {
       case 'reset':
@@ -146,12 +147,14 @@ export class FrontDoor {
       answer = await this.#carryOut(exchange, target);
     } catch (error) {
       busy?.();
+      if (fatal?.kind === 'lost-ack') fatal.strike?.();
       if (fatal?.kind === 'lost-ack') message.socket.resetAndDestroy();
       else await this.#delay(faults, 'answer').then(() => this.#sendError(exchange, error, target));
       return;
     }
     busy?.();
     if (fatal?.kind === 'lost-ack') {
+      fatal.strike?.();
       if (typeof answer.body === 'object') answer.body.stored.close();
       message.socket.resetAndDestroy();
       return;

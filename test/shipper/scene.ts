@@ -78,15 +78,7 @@ export class Scene implements AsyncDisposable {
 
   /** The database as SQLite would leave it after a checkpoint; the live files are only read. */
   image(): Buffer {
-    const copy = join(this.folder, 'image.db');
-    copyFileSync(this.database, copy);
-    if (existsSync(`${this.database}-wal`)) copyFileSync(`${this.database}-wal`, `${copy}-wal`);
-    const db = new Database(copy);
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    db.close();
-    const bytes = readFileSync(copy);
-    rmSync(copy);
-    return bytes;
+    return imageOf(this.database, join(this.folder, 'image.db'));
   }
 
   async restore(options: RestoreOptions = {}): Promise<Restored> {
@@ -156,6 +148,18 @@ export class App {
   async helperEnds(): Promise<void> {
     await until(() => !alive(this.helper), 30_000);
   }
+}
+
+/** A database as SQLite would leave it after a checkpoint: made from a copy, which is removed again. */
+export function imageOf(database: string, copy: string): Buffer {
+  copyFileSync(database, copy);
+  if (existsSync(`${database}-wal`)) copyFileSync(`${database}-wal`, `${copy}-wal`);
+  const db = new Database(copy);
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  db.close();
+  const bytes = readFileSync(copy);
+  rmSync(copy);
+  return bytes;
 }
 
 export async function until(done: () => boolean, limit: number): Promise<void> {

@@ -18,6 +18,13 @@ export function append(db: Connection, n: number, pad: number): void {
   db.exec('COMMIT');
 }
 
+/** The statements of an append by whoever is next, for use inside a transaction. */
+export const APPEND_NEXT = `
+  UPDATE counter SET n = n + 1;
+  INSERT INTO entry SELECT n, (n * 7919) % 1009, randomblob(n * 31 % 200) FROM counter;
+  UPDATE counter SET total = total + (SELECT amount FROM entry WHERE entry.n = counter.n);
+`;
+
 /** The number of the last commit in a ledger; throws when it is no committed state. One statement: others may write. */
 export function committedIn(db: Connection): number {
   const [state] = db.all(`
