@@ -1,7 +1,7 @@
 /** One command's operands and flags, read from the command line and held against what the command knows. */
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../replica/units.ts';
-import type { Command, Flag } from './command.ts';
+import type { Command, Flag, Operand } from './command.ts';
 import { UsageError } from './exit-codes.ts';
 import { nearest } from './nearest.ts';
 
@@ -22,6 +22,11 @@ export class CommandLine {
 
   operand(index: number): string {
     return this.#operands[index]!;
+  }
+
+  /** Undefined for an optional one that was left out. */
+  optionalOperand(index: number): string | undefined {
+    return this.#operands[index];
   }
 
   /** Whether a switch, or any flag, was given. */
@@ -120,9 +125,13 @@ function unknownFlag(command: Command, rawName: string, known: Readonly<Record<s
   return `unknown flag ${rawName}; ${hint}`;
 }
 
+export function missingOperand({ name, help }: Operand): UsageError {
+  return new UsageError(`<${name}> is missing: ${help}`);
+}
+
 function checkOperands(command: Command, operands: readonly string[]): void {
   const missing = command.operands[operands.length];
-  if (missing !== undefined) throw new UsageError(`<${missing.name}> is missing: ${missing.help}`);
+  if (missing !== undefined && missing.optional !== true) throw missingOperand(missing);
   const extra = operands[command.operands.length];
   if (extra !== undefined) throw new UsageError(`${JSON.stringify(extra)} is one operand too many`);
   const empty = command.operands.find((_, i) => operands[i] === '');

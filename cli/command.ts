@@ -6,6 +6,8 @@ import type { Terminal } from './terminal.ts';
 export interface Operand {
   readonly name: string;
   readonly help: string;
+  /** May be left out; only the last ones may. The command says when. */
+  readonly optional?: boolean;
 }
 
 export interface Flag {

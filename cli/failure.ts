@@ -31,8 +31,8 @@ export function hintsFor(error: unknown, command: string, line: CommandLine | un
     return [`seawall ${command === '' ? '' : `${command} `}--help shows what there is`];
   }
   if (!(error instanceof SeawallError) || line === undefined) return [];
-  const place = command === 'ship' ? line.operand(1) : line.operand(0);
-  const replica = quoted(place);
+  const place = line.optionalOperand(command === 'ship' ? 1 : 0);
+  const replica = place === undefined ? '<replica>' : quoted(place); // a restore by its function names none
   switch (error.kind) {
     case 'point':
       return [...nearPoints(error.facts, line, replica), `seawall list ${replica} shows what can be restored`];

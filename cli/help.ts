@@ -25,7 +25,9 @@ export function overview(commands: readonly Command[]): string {
 }
 
 export function helpOf(command: Command): string {
-  const operands = command.operands.map(({ name }) => ` <${name}>`).join('');
+  const operands = command.operands
+    .map(({ name, optional }) => (optional === true ? ` [<${name}>]` : ` <${name}>`))
+    .join('');
   const flags = { ...command.flags, ...COMMON_FLAGS };
   const entries = [
     ...command.operands.map(({ name, help }) => [`<${name}>`, help] as const),

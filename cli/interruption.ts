@@ -34,16 +34,19 @@ function onSignals(first: (signal: EndSignal) => void, again: (signal: EndSignal
   };
 }
 
-/** The wish to end, as an AbortSignal for those who go on for long. A second signal ends the process at once. */
+/**
+ * The wish to end, as an AbortSignal for those who go on for long; its reason is {@link Interrupted}. A second signal
+ * ends the process at once.
+ */
 export class EndRequest implements Disposable {
   readonly #abort = new AbortController();
   readonly #signals: Disposable;
 
   /** `told` is called once, at the first signal. */
-  constructor(told: (signal: EndSignal) => void) {
+  constructor(told: (signal: EndSignal) => void = () => undefined) {
     this.#signals = onSignals((signal) => {
       told(signal);
-      this.#abort.abort();
+      this.#abort.abort(new Interrupted(signal));
     }, dieOf);
   }
 

@@ -72,10 +72,14 @@ function amount(value: number, { unit }: ProgressLook): string {
 function timeLeft({ done, total, rate }: ProgressState): string | undefined {
   if (total === undefined || rate === undefined || rate <= 0 || done >= total) return undefined;
   const seconds = Math.ceil((total - done) / rate);
-  if (seconds >= 360_000) return undefined;
+  return seconds >= 360_000 ? undefined : clock(seconds);
+}
+
+/** Whole seconds as a clock shows them: `1:05`, `2:00:07`. */
+export function clock(seconds: number): string {
   const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-  const clock = `${Math.floor((seconds % 3600) / 60)}:${two(seconds % 60)}`;
-  return seconds < 3600 ? clock : `${Math.floor(seconds / 3600)}:${clock.padStart(5, '0')}`;
+  const minutes = `${Math.floor((seconds % 3600) / 60)}:${two(seconds % 60)}`;
+  return seconds < 3600 ? minutes : `${Math.floor(seconds / 3600)}:${minutes.padStart(5, '0')}`;
 }
 
 /** How fast something goes, over the last few seconds. Time is an argument. */
@@ -107,7 +111,7 @@ export interface BarStream {
 }
 
 const REDRAW = 100;
-const ERASE = '\r\x1b[2K';
+export const ERASE = '\r\x1b[2K';
 
 /** Draws in place, at most ten times a second, and takes itself away. */
 export class ProgressBar {

@@ -1,5 +1,6 @@
 /** Where a command's words go: results to stdout, as text or JSON; failures, hints and progress to stderr. */
 import type { JsonDocument } from './command.ts';
+import { ElapsedLine } from './elapsed-line.ts';
 import { ProgressBar } from './progress-bar.ts';
 
 export interface TerminalOptions {
@@ -16,7 +17,7 @@ export class Terminal {
   readonly #options: TerminalOptions;
   readonly #drawsBars: boolean;
   readonly #color: boolean;
-  #bar: ProgressBar | undefined;
+  #bar: { erase(): void } | undefined;
 
   constructor(options: TerminalOptions) {
     this.json = options.json;
@@ -58,6 +59,15 @@ export class Terminal {
     return (done, total) => {
       if (this.#bar === bar) bar.update(done, total);
     };
+  }
+
+  /** Tells how long the work takes, which reports nothing itself. */
+  async whileWaiting<T>(label: string, work: () => Promise<T>): Promise<T> {
+    this.endProgress();
+    if (!this.#drawsBars) return work();
+    using line = new ElapsedLine(this.#options.stderr, label, () => performance.now());
+    this.#bar = line;
+    return await work();
   }
 
   endProgress(): void {

@@ -21,9 +21,8 @@ export function printOutputs(scope: Construct, bucket: IBucket, root: string, re
     ShipCommand: ['The same for apps in other languages', `npx seawall ship data/app.db '${replica}'`],
     RestoreFunctionName: ['The function that restores', restore.functionName],
     RestoreByFunctionCommand: [
-      'Brings a database back by the function; "at" in the payload takes a moment. The answer has a link to the file',
-      `aws lambda invoke --region ${region} --function-name ${restore.functionName} --cli-read-timeout 900 ` +
-        `--cli-binary-format raw-in-base64-out --payload '{"database":"app"}' answer.json`,
+      'Brings a database back by the function, with the right to invoke it alone; --at takes a moment',
+      `npx seawall restore --lambda ${restore.functionName} --region ${region} --database app -o app.db`,
     ],
     RestoreCommand: ['Brings a database back without it', `npx seawall restore '${replica}' -o app.db`],
   };

@@ -1,11 +1,13 @@
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { restore, type Restored } from '../../replica/restore.ts';
-import { formatTime, LATEST, parseTarget } from '../../replica/target.ts';
+import { restore } from '../../replica/restore.ts';
+import { parseTarget } from '../../replica/target.ts';
 import type { Command } from '../command.ts';
-import { EXIT, interpret, UsageError } from '../exit-codes.ts';
+import { missingOperand } from '../command-line.ts';
+import { interpret, UsageError } from '../exit-codes.ts';
 import { Interruptible } from '../interruption.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { columns, momentWords, sizeWords } from '../wording.ts';
+import { restoreByFunction } from './restore-by-function.ts';
+import { restoredReport } from './restored-report.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',
@@ -13,8 +15,10 @@ export const restoreCommand: Command = {
   details: [
     'The file appears under its name only when it is complete and proven; after a failure nothing is left. A point that ' +
       'cannot be restored is an error (exit code 3) that names the nearest ones; an older state never stands in for it.',
+    'With --lambda, the restore function of the stack does it, and only the right to invoke it is needed. What it made is ' +
+      'fetched by the link that it answers, and compared with its checksum. Needs the package @aws-sdk/client-lambda.',
   ],
-  operands: [REPLICA],
+  operands: [{ ...REPLICA, optional: true }],
   flags: {
     output: { short: 'o', value: 'file', help: 'where the database goes; must not exist' },
     at: {
@@ -22,6 +26,9 @@ export const restoreCommand: Command = {
       help: 'latest (the default), an RFC 3339 time with its zone, or a position as seawall list prints them',
     },
     force: { help: 'replaces an existing file, and removes its -wal and -shm' },
+    lambda: { value: 'function', help: 'name or ARN of the restore function, in place of the replica' },
+    database: { value: 'name', help: 'with --lambda: which database, as in the replica’s URL below the root' },
+    region: { value: 'region', help: 'with --lambda: where the function is, unless its ARN or AWS_REGION says so' },
   },
   examples: [
     { line: 'seawall restore s3://backups/app?region=eu-central-1 -o app.db', says: 'the latest state' },
@@ -30,52 +37,42 @@ export const restoreCommand: Command = {
       line: 'seawall restore ./bucket -o app.db --at 0123456789abcdef/00000003/00001038 --force',
       says: 'at a position, in place of the present file (stop the app first)',
     },
+    {
+      line: 'seawall restore --lambda backup-restore --database app -o app.db --region eu-central-1',
+      says: 'by the restore function of the stack',
+    },
   ],
   async run(line, terminal) {
-    const target = await interpret(() => parseTarget(line.text('at') ?? 'latest'));
+    const at = line.text('at') ?? 'latest';
+    const target = await interpret(() => parseTarget(at));
     const path = line.required('output', 'file');
     if (path === '-') throw new UsageError('--output must be a file: a database is proven before it is let out');
+    const force = line.has('force');
+    if (line.has('lambda')) return restoreByFunction(line, terminal, { at, path, force });
+    for (const flag of ['database', 'region']) {
+      if (line.has(flag)) throw new UsageError(`--${flag} goes with --lambda; without it, the replica’s URL says that`);
+    }
+    const replica = line.optionalOperand(0);
+    if (replica === undefined) throw missingOperand(REPLICA);
     const began = performance.now();
-    const restored = await withStore(line.operand(0), async (store) => {
+    const restored = await withStore(replica, async (store) => {
       using interruptible = new Interruptible();
       const onProgress = interruptible.wrap(terminal.progress('restore', 'bytes'));
-      return await restore(store, path, { target, force: line.has('force'), onProgress });
+      return await restore(store, path, { target, force, onProgress });
     });
-    const seconds = (performance.now() - began) / 1000;
-    const { position, time, pages, pageSize, bytes, checksum, proof, frames } = restored;
-    return {
-      exitCode: EXIT.ok,
-      document: {
-        path: restored.path,
-        target: target === LATEST ? 'latest' : line.text('at'),
-        position,
-        time: formatTime(time),
-        pages,
-        pageSize,
-        bytes,
-        checksum: formatChecksum(checksum),
-        proof,
-        frames,
-        seconds: Number(seconds.toFixed(3)),
-      },
-      lines: [
-        `restored ${restored.path}`,
-        ...columns([
-          ['position', position],
-          ['time', momentWords(time, Date.now())],
-          ['pages', `${pages} of ${pageSize} bytes`],
-          ['size', `${sizeWords(bytes)} in ${seconds.toFixed(1)} s`],
-          ['checksum', formatChecksum(checksum)],
-          ['proof', proofWords(restored)],
-        ]),
-      ],
-    };
+    const { position, time, pages, pageSize, bytes, proof, frames } = restored;
+    return restoredReport({
+      path: restored.path,
+      target: at,
+      position,
+      time,
+      pages,
+      pageSize,
+      bytes,
+      checksum: formatChecksum(restored.checksum),
+      proof,
+      frames,
+      seconds: (performance.now() - began) / 1000,
+    });
   },
 };
-
-/** What the restore has proven, and what it has not. */
-export function proofWords({ proof, frames }: Pick<Restored, 'proof' | 'frames'>): string {
-  if (proof === 'recorded') return 'the checksum equals the one taken from the live database';
-  const own = frames > 0 ? 'the checksums in the WAL’s own frames hold' : 'the snapshot decoded without a fault';
-  return `only that ${own}: another program wrote this replica, and recorded no checksum of the database`;
-}

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { proofWords } from '../../cli/commands/restore.ts';
+import { proofWords } from '../../cli/commands/restored-report.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { writeSnapshot } from '../../replica/snapshot-writer.ts';

@@ -308,9 +308,7 @@ test('outputs: the bucket, how to ship, how to restore', () => {
     ShipperConfiguration: `new Shipper({ database: 'data/app.db', replica: '${replica}', restore: 'if-missing' })`,
     ShipCommand: `npx seawall ship data/app.db '${replica}'`,
     RestoreFunctionName: `<${restore}>`,
-    RestoreByFunctionCommand:
-      `aws lambda invoke --region eu-central-1 --function-name <${restore}> --cli-read-timeout 900 ` +
-      `--cli-binary-format raw-in-base64-out --payload '{"database":"app"}' answer.json`,
+    RestoreByFunctionCommand: `npx seawall restore --lambda <${restore}> --region eu-central-1 --database app -o app.db`,
     RestoreCommand: `npx seawall restore '${replica}' -o app.db`,
   });
 });

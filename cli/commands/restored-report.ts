@@ -1,0 +1,65 @@
+/** What a restore says when it is done, whoever did the work. */
+import type { JsonDocument, Report } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
+import { formatTime } from '../../replica/target.ts';
+import { columns, momentWords, sizeWords } from '../wording.ts';
+
+export interface RestoredFacts {
+  readonly path: string;
+  /** The point as it was asked for. */
+  readonly target: string;
+  readonly position: string;
+  /** When the restored state was captured, milliseconds since 1970. */
+  readonly time: number;
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly bytes: number;
+  readonly checksum: string;
+  readonly proof: 'recorded' | 'frames';
+  /** Frames of WAL that were read; undefined where that is not known. */
+  readonly frames: number | undefined;
+  readonly seconds: number;
+}
+
+/** `origin` is told besides, by its names. */
+export function restoredReport(facts: RestoredFacts, origin: Readonly<Record<string, string>> = {}): Report {
+  const { path, time, seconds, pages, pageSize, bytes, ...rest } = facts;
+  const document: JsonDocument = {
+    path,
+    ...origin,
+    ...rest,
+    time: formatTime(time),
+    pages,
+    pageSize,
+    bytes,
+    seconds: Number(seconds.toFixed(3)),
+  };
+  return {
+    exitCode: EXIT.ok,
+    document,
+    lines: [
+      `restored ${path}`,
+      ...columns([
+        ...Object.entries(origin),
+        ['position', facts.position],
+        ['time', momentWords(time, Date.now())],
+        ['pages', `${pages} of ${pageSize} bytes`],
+        ['size', `${sizeWords(bytes)} in ${seconds.toFixed(1)} s`],
+        ['checksum', facts.checksum],
+        ['proof', proofWords(facts)],
+      ]),
+    ],
+  };
+}
+
+/** What the restore has proven, and what it has not. */
+export function proofWords({ proof, frames }: Pick<RestoredFacts, 'proof' | 'frames'>): string {
+  if (proof === 'recorded') return 'the checksum equals the one taken from the live database';
+  const own =
+    frames === undefined
+      ? 'the stored objects decoded without a fault'
+      : frames > 0
+        ? 'the checksums in the WAL’s own frames hold'
+        : 'the snapshot decoded without a fault';
+  return `only that ${own}: another program wrote this replica, and recorded no checksum of the database`;
+}

@@ -1,0 +1,70 @@
+/** What the restore function answers, as far as the command line needs it; nothing of it is taken on trust. */
+import { SeawallError } from '../../replica/errors.ts';
+import { isPageSize } from '../../replica/wal/format.ts';
+
+export interface FunctionAnswer {
+  readonly position: string;
+  /** When the restored state was captured, RFC 3339. */
+  readonly time: string;
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly bytes: number;
+  /** Sixteen hex digits. */
+  readonly checksum: string;
+  readonly proof: 'recorded' | 'frames';
+  readonly bucket: string;
+  readonly key: string;
+  /** Where the file can be fetched for a while. */
+  readonly url: string;
+}
+
+/** Throws `unsupported` (FUNCTION_ANSWER), naming the field, for anything but a restore's whole answer. */
+export function parseAnswer(text: string, name: string): FunctionAnswer {
+  const answer = fieldsOf(text, name);
+  const wrong = (field: string): SeawallError =>
+    new SeawallError(
+      'unsupported',
+      'FUNCTION_ANSWER',
+      `${name} answered, but with no good "${field}", so it is no restore function that this release knows: ` +
+        'name the stack’s RestoreFunctionName, and deploy the stack and install this command in the same release',
+    );
+  const worded = (field: string, pattern: RegExp): string => {
+    const value = answer[field];
+    if (typeof value !== 'string' || !pattern.test(value)) throw wrong(field);
+    return value;
+  };
+  const whole = (field: string): number => {
+    const value = answer[field];
+    if (!Number.isSafeInteger(value) || (value as number) < 1) throw wrong(field);
+    return value as number;
+  };
+  const pageSize = whole('pageSize');
+  const pages = whole('pages');
+  const bytes = whole('bytes');
+  if (!isPageSize(pageSize)) throw wrong('pageSize');
+  if (pages * pageSize !== bytes) throw wrong('bytes');
+  const time = worded('time', /./);
+  if (Number.isNaN(Date.parse(time))) throw wrong('time');
+  return {
+    position: worded('position', /./),
+    time,
+    pages,
+    pageSize,
+    bytes,
+    checksum: worded('checksum', /^[0-9a-f]{16}$/),
+    proof: worded('proof', /^(recorded|frames)$/) as FunctionAnswer['proof'],
+    bucket: worded('bucket', /./),
+    key: worded('key', /./),
+    url: worded('url', /^https?:\/\/./),
+  };
+}
+
+function fieldsOf(text: string, name: string): Readonly<Record<string, unknown>> {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null) return parsed as Readonly<Record<string, unknown>>;
+  } catch {
+    // Told below, like all else that is no answer.
+  }
+  throw new SeawallError('unsupported', 'FUNCTION_ANSWER', `${name} answered ${text.slice(0, 200)}: no restore`);
+}

@@ -1,0 +1,74 @@
+/** Invokes the restore function once, and waits for it however long it takes. */
+import type * as Lambda from '@aws-sdk/client-lambda';
+import { SeawallError } from '../../replica/errors.ts';
+import { retry } from '../../replica/store/retry.ts';
+import { parseAnswer, type FunctionAnswer } from './answer.ts';
+import { functionFailure, invocationFailure } from './failure.ts';
+import type { FunctionName } from './function-name.ts';
+
+/** A function runs for fifteen minutes at most; an answer that takes longer does not come. Milliseconds. */
+const LONGEST = 15 * 60_000 + 10_000;
+const CONNECTION = 10_000;
+
+const THROTTLED = { attempts: 4, baseMs: 1000, capMs: 8000 };
+
+export interface RestoreRequest {
+  readonly database: string;
+  /** `latest`, an RFC 3339 time, or a position. */
+  readonly at: string;
+}
+
+/**
+ * Throws what the function failed with as an error of the kind that a restore here would have thrown; a UsageError for
+ * a request that the function refuses; the signal's reason after the signal, though the function then goes on.
+ */
+export async function invokeRestore(
+  { name, region }: FunctionName,
+  request: RestoreRequest,
+  signal: AbortSignal,
+): Promise<FunctionAnswer> {
+  const { LambdaClient, InvokeCommand } = await loadClient();
+  const client = new LambdaClient({
+    ...(region !== undefined && { region }),
+    // A second request would be a second restore. Only when Lambda says that it began none is it sent again, below.
+    maxAttempts: 1,
+    requestHandler: {
+      connectionTimeout: CONNECTION,
+      requestTimeout: LONGEST,
+      socketTimeout: LONGEST,
+      throwOnRequestTimeout: true,
+    },
+  });
+  try {
+    const command = new InvokeCommand({ FunctionName: name, Payload: Buffer.from(JSON.stringify(request)) });
+    const { FunctionError, Payload } = await retry(() => client.send(command, { abortSignal: signal }), {
+      ...THROTTLED,
+      signal,
+      retryable: (error) => error instanceof Error && error.name === 'TooManyRequestsException',
+    });
+    const payload = Buffer.from(Payload ?? []).toString('utf8');
+    if (FunctionError !== undefined) throw functionFailure(payload, name);
+    return parseAnswer(payload, name);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw invocationFailure(error, name);
+  } finally {
+    client.destroy();
+  }
+}
+
+/** Not among what every app installs that only ships. */
+async function loadClient(): Promise<typeof Lambda> {
+  try {
+    return await import('@aws-sdk/client-lambda');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new SeawallError(
+      'local',
+      'LAMBDA_CLIENT_MISSING',
+      '--lambda needs AWS’s client for Lambda, which is not installed: npm install @aws-sdk/client-lambda',
+      {},
+      error,
+    );
+  }
+}
