@@ -49,3 +49,57 @@ export function databasePageSize(start: Buffer): number {
   if (!isPageSize(pageSize)) throw corrupt('NOT_A_DATABASE', `impossible page size ${pageSize}`);
   return pageSize;
 }
+
+/** The page size of a snapshot that does not record it, from its first page. */
+export async function firstPageSize(snapshot: {
+  readonly key: string;
+  blocks(): AsyncGenerator<Buffer | undefined>;
+}): Promise<number> {
+  for await (const first of snapshot.blocks()) if (first !== undefined) return databasePageSize(first);
+  throw corrupt('NOT_A_DATABASE', 'the snapshot is empty', { key: snapshot.key });
+}
+
+/** Blocks of another program's snapshot in any order. Cheap in ascending order; to go back is to begin anew. */
+export class ForeignBlocks {
+  readonly #open: (want: (block: number) => boolean) => AsyncGenerator<Buffer | undefined>;
+  #stream: AsyncGenerator<Buffer | undefined> | undefined;
+  #next = 0;
+  #wanted = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(snapshot: { blocks(want: (block: number) => boolean): AsyncGenerator<Buffer | undefined> }) {
+    this.#open = (want) => snapshot.blocks(want);
+  }
+
+  /** 1 MiB of the database file; the last block is shorter. */
+  block(index: number): Promise<Buffer> {
+    const mine = this.#turn.then(() => this.#read(index));
+    this.#turn = mine.catch(() => undefined); // told to whoever asked for it
+    return mine;
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+    await this.#stream?.return(undefined);
+    this.#stream = undefined;
+  }
+
+  async #read(index: number): Promise<Buffer> {
+    if (index < this.#next) await this.#stream?.return(undefined);
+    if (index < this.#next || this.#stream === undefined) {
+      this.#stream = this.#open((block) => block === this.#wanted);
+      this.#next = 0;
+    }
+    this.#wanted = index;
+    try {
+      for (;;) {
+        const next = await this.#stream.next();
+        if (next.done === true) throw corrupt('SNAPSHOT_LENGTH', `the snapshot has no block ${index}`);
+        if (this.#next++ === index) return next.value!;
+      }
+    } catch (error) {
+      this.#stream = undefined;
+      throw error;
+    }
+  }
+}

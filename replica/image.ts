@@ -15,7 +15,7 @@ import { WalPages } from './wal-pages.ts';
 import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
-import { databasePageSize } from './foreign-snapshot.ts';
+import { firstPageSize } from './foreign-snapshot.ts';
 import { openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { lockPage } from './wal/format.ts';
@@ -57,7 +57,7 @@ export async function openImage(
   const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
   const memory = Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCK_SIZE);
   const scan = await scanWal(store, plan, memory, snapshot);
-  const pageSize = scan.pageSize ?? snapshot.facts?.pageSize ?? (await foreignPageSize(snapshot));
+  const pageSize = scan.pageSize ?? snapshot.facts?.pageSize ?? (await firstPageSize(snapshot));
   return new WalImage(plan, snapshot, scan, new WalPages(store, plan, scan, memory), pageSize);
 }
 
@@ -165,17 +165,4 @@ function checkState(actual: PageHashes, expected: DatabaseState, plan: RestorePl
       actual: formatChecksum(actual.checksum),
     },
   );
-}
-
-async function foreignPageSize(snapshot: OpenSnapshot): Promise<number> {
-  const blocks = snapshot.blocks();
-  try {
-    const first = await blocks.next();
-    if (first.done === true || first.value === undefined) {
-      throw corrupt('NOT_A_DATABASE', 'the snapshot is empty', { key: snapshot.key });
-    }
-    return databasePageSize(first.value);
-  } finally {
-    await blocks.return(undefined);
-  }
 }

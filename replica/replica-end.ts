@@ -8,10 +8,10 @@ import type { PageHashes } from './format/page-hashes.ts';
 import { stateAfter, type DatabaseState } from './format/segment.ts';
 import { planLatest } from './plan.ts';
 import { formatPosition } from './position.ts';
-import { readIndex } from './segment-reader.ts';
+import { readWal } from './segment-reader.ts';
 import { isBlockSnapshot, openSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { segmentsOf, type Generation } from './timeline.ts';
+import type { Generation } from './timeline.ts';
 import type { WalSum } from './wal/checksum.ts';
 import type { WalHeader } from './wal/format.ts';
 
@@ -50,31 +50,25 @@ export async function readReplicaEnd(store: Store, generation: Generation): Prom
     sum: { s1: 0, s2: 0 },
   };
   // All segments, not only those that the latest restore point needs: what follows it must be continued, too.
-  const last = generation.segments.at(-1)?.index ?? -1;
-  for (let index = plan.snapshot.index; index <= last; index++) {
-    for await (const { frames, header, segment, tail } of readIndex(
-      store,
-      generation.id,
-      index,
-      segmentsOf(generation, index),
-    )) {
-      const position = formatPosition({ generation: generation.id, index, offset: segment.offset });
-      if (header === undefined) {
-        throw new SeawallError('unsupported', 'FOREIGN_SEGMENT', `the segment at ${position} records no states`, {
-          position,
-        });
-      }
-      if (!sameState(state, header.before)) throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
-      for (const { page, content, commitPages } of frames) {
-        hashes.set(page, content);
-        if (commitPages !== 0) hashes.commit(commitPages);
-      }
-      state = stateAfter(header);
-      finished = header.endsOnCommit;
-      end = { index, offset: header.offset + header.rawLength, ...tail };
-      if (finished && !sameState(state, { ...state, pages: hashes.pages, checksum: hashes.checksum })) {
-        throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
-      }
+  const segments = generation.segments.filter((segment) => segment.index >= plan.snapshot.index);
+  for await (const { frames, header, segment, tail } of readWal(store, generation.id, segments)) {
+    const { index } = segment;
+    const position = formatPosition({ generation: generation.id, index, offset: segment.offset });
+    if (header === undefined) {
+      throw new SeawallError('unsupported', 'FOREIGN_SEGMENT', `the segment at ${position} records no states`, {
+        position,
+      });
+    }
+    if (!sameState(state, header.before)) throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
+    for (const { page, content, commitPages } of frames) {
+      hashes.set(page, content);
+      if (commitPages !== 0) hashes.commit(commitPages);
+    }
+    state = stateAfter(header);
+    finished = header.endsOnCommit;
+    end = { index, offset: header.offset + header.rawLength, ...tail };
+    if (finished && !sameState(state, { ...state, pages: hashes.pages, checksum: hashes.checksum })) {
+      throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
     }
   }
   if (!finished) {

@@ -1,4 +1,4 @@
-/** Reads WAL indexes out of a bucket, segment after segment, every frame checked. */
+/** Reads WAL out of a bucket, segment after segment, every frame checked. */
 import { corrupt, withKey } from './errors.ts';
 import { ByteSource, once } from './format/byte-source.ts';
 import { lz4DecodeFrame } from './format/lz4.ts';
@@ -43,7 +43,9 @@ export interface SegmentFrames {
 
 /** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
 const WHOLE = MAX_SEGMENT_RAW + MAX_SEGMENT_HEADER + (1 << 20);
-const AHEAD = 3;
+/** Segments fetched at the same time: as many as latency wants, and not more stored bytes than memory has room for. */
+const AHEAD = 16;
+const AHEAD_BYTES = 16 << 20;
 
 /** The header of one segment, by a small ranged read; undefined for objects without one of ours. */
 export async function readSegmentHeader(
@@ -71,27 +73,33 @@ export async function readSegmentHeader(
 }
 
 /**
- * Reads the frames of one index, in order. `segments` are all its segments, sorted by offset. Throws `corrupt` when a
- * segment is damaged, `missing`-coded `corrupt` (WAL_GAP) when one is not there.
+ * Reads the frames of WAL segments, in order. `segments` are whole indexes, each sorted by offset, ascending. Throws
+ * `corrupt` when a segment is damaged, or one is not there (WAL_GAP).
  */
-export async function* readIndex(
+export async function* readWal(
   store: Store,
   generation: string,
-  index: number,
   segments: readonly SegmentRef[],
 ): AsyncGenerator<SegmentFrames> {
-  const cursor = new WalCursor(generation, index);
-  const fetched = mapOrdered(segments, AHEAD, async (segment) => {
+  const open = async (segment: SegmentRef): Promise<{ segment: SegmentRef; key: string; opened: OpenSegment }> => {
     const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
     try {
       return { segment, key, opened: await openSegment(store, generation, segment) };
     } catch (error) {
       throw withKey(error, key);
     }
-  });
+  };
+  const room = { weigh: ({ size }: SegmentRef) => (size > WHOLE ? 0 : size), most: AHEAD_BYTES };
+  let cursor: WalCursor | undefined;
+  let index: number | undefined;
   let expected = 0;
   let scratch = Buffer.alloc(0);
-  for await (const { segment, key, opened } of fetched) {
+  for await (const { segment, key, opened } of mapOrdered(segments, AHEAD, open, room)) {
+    if (cursor === undefined || segment.index !== index) {
+      ({ index } = segment);
+      cursor = new WalCursor(generation, index);
+      expected = 0;
+    }
     if (segment.offset !== expected) throw gap(generation, index, expected, key);
     try {
       if ('header' in opened) {
@@ -137,6 +145,24 @@ export async function openSegment(store: Store, generation: string, segment: Seg
   if ('needs' in header) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
   checkIdentity(header, generation, segment);
   return { header, body };
+}
+
+/** The raw WAL bytes of a segment: in one piece for ours, in several for another program's. Throws `corrupt`. */
+export async function* readSegmentPieces(
+  store: Store,
+  generation: string,
+  segment: SegmentRef,
+): AsyncGenerator<{ readonly header: ParsedSegmentHeader | undefined; readonly raw: Buffer }> {
+  try {
+    const opened = await openSegment(store, generation, segment);
+    if ('header' in opened) {
+      yield { header: opened.header, raw: decodeSegment(opened.body, opened.header, segment.codec) };
+    } else {
+      for await (const raw of opened.raw()) yield { header: undefined, raw };
+    }
+  } catch (error) {
+    throw withKey(error, segmentKey(generation, segment.index, segment.offset, segment.codec));
+  }
 }
 
 /** An object under another's name would decode well and be wrong. */

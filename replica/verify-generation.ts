@@ -6,11 +6,11 @@ import { formatChecksum, type PageHashes } from './format/page-hashes.ts';
 import type { DatabaseState } from './format/segment.ts';
 import { HEAD_KEY, segmentKey, snapshotKey } from './layout.ts';
 import { comparePlaces, formatPosition } from './position.ts';
-import { checkMarks, type SegmentRef } from './segment-reader.ts';
+import { checkMarks, readSegmentPieces, type SegmentRef } from './segment-reader.ts';
 import type { SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { segmentsOf, type Generation } from './timeline.ts';
-import { readSegmentPieces, readWholeSnapshot } from './verify-objects.ts';
+import { readWholeSnapshot } from './verify-objects.ts';
 import type { Findings } from './verify.ts';
 import { WalCursor, type Frame } from './wal/cursor.ts';
 

@@ -2,14 +2,10 @@
 import { corrupt, withKey } from './errors.ts';
 import { databasePageSize } from './foreign-snapshot.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
-import { formatChecksum, hashPage, PageHashes } from './format/page-hashes.ts';
-import { decodeSegment, type ParsedSegmentHeader } from './format/segment.ts';
+import { checkPageHash, PageHashes } from './format/page-hashes.ts';
 import type { CoreFacts } from './format/snapshot.ts';
-import { segmentKey } from './layout.ts';
-import { openSegment, type SegmentRef } from './segment-reader.ts';
 import { isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { lockPage } from './wal/format.ts';
 
 export interface WholeSnapshot {
   readonly hashes: PageHashes;
@@ -35,7 +31,7 @@ export async function readWholeSnapshot(store: Store, generation: string, ref: S
         const content = block.subarray(at, at + pageSize);
         page++;
         fresh?.set(page, content);
-        if (recorded !== undefined) checkPage(recorded, page, content);
+        if (recorded !== undefined) checkPageHash('SNAPSHOT_PAGE_HASH', page, content, recorded.get(page));
       }
     }
     fresh?.commit(page);
@@ -46,33 +42,5 @@ export async function readWholeSnapshot(store: Store, generation: string, ref: S
     return { hashes, facts };
   } catch (error) {
     throw withKey(error, key);
-  }
-}
-
-function checkPage(recorded: PageHashes, page: number, content: Buffer): void {
-  if (page === lockPage(recorded.pageSize)) return;
-  const actual = hashPage(page, content);
-  if (actual === recorded.get(page)) return;
-  throw corrupt('SNAPSHOT_PAGE_HASH', `page ${page} does not match its hash`, {
-    expected: formatChecksum(recorded.get(page)),
-    actual: formatChecksum(actual),
-  });
-}
-
-/** The raw WAL bytes of a segment: in one piece for ours, in several for another program's. Throws `corrupt`. */
-export async function* readSegmentPieces(
-  store: Store,
-  generation: string,
-  segment: SegmentRef,
-): AsyncGenerator<{ readonly header: ParsedSegmentHeader | undefined; readonly raw: Buffer }> {
-  try {
-    const opened = await openSegment(store, generation, segment);
-    if ('header' in opened) {
-      yield { header: opened.header, raw: decodeSegment(opened.body, opened.header, segment.codec) };
-    } else {
-      for await (const raw of opened.raw()) yield { header: undefined, raw };
-    }
-  } catch (error) {
-    throw withKey(error, segmentKey(generation, segment.index, segment.offset, segment.codec));
   }
 }

@@ -9,6 +9,7 @@
  * can write a matching checksum.
  */
 import xxhash, { type XXHash } from 'xxhash-wasm';
+import { corrupt } from '../errors.ts';
 import { lockPage } from '../wal/format.ts';
 
 const hasher = await xxhash();
@@ -16,6 +17,17 @@ const hasher = await xxhash();
 /** XXH64 of one page, seeded with its number. */
 export function hashPage(page: number, content: Uint8Array): bigint {
   return hasher.h64Raw(content, BigInt(page));
+}
+
+/** Throws `corrupt` (`code`) unless a page has the hash that was recorded of it. */
+export function checkPageHash(code: string, page: number, content: Uint8Array, recorded: bigint): void {
+  if (page === lockPage(content.length)) return;
+  const actual = hashPage(page, content);
+  if (actual === recorded) return;
+  throw corrupt(code, `page ${page} does not match its hash`, {
+    expected: formatChecksum(recorded),
+    actual: formatChecksum(actual),
+  });
 }
 
 /** XXH32, as the LZ4 frame format uses it. */

@@ -7,7 +7,7 @@ import { isKind } from '../../replica/errors.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { FOOTER_LENGTH } from '../../replica/format/snapshot.ts';
 import { CLAIM_KEY, FLOORS_KEY, HEAD_KEY, segmentKey, snapshotKey, type CodecName } from '../../replica/layout.ts';
-import { readIndex, readSegmentHeader, type SegmentRef } from '../../replica/segment-reader.ts';
+import { readSegmentHeader, readWal, type SegmentRef } from '../../replica/segment-reader.ts';
 import { isBlockSnapshot, openSnapshot, readSnapshotFacts, type SnapshotRef } from '../../replica/snapshot-reader.ts';
 import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
@@ -40,7 +40,7 @@ async function segmentSubject(seed: number, codecName: CodecName): Promise<Subje
   const ref = (size: number): SegmentRef => ({ index: 0, offset: 0, codec: codecName, size, lastModified: 0 });
   const whole: Reader = async (from, size) => {
     const frames: unknown[] = [];
-    for await (const segment of readIndex(from, id, 0, [ref(size)])) {
+    for await (const segment of readWal(from, id, [ref(size)])) {
       for (const { page, commitPages, content, end } of segment.frames)
         frames.push([page, commitPages, end, hashOf(content)]);
     }

@@ -3,45 +3,19 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { compact } from '../../replica/compact.ts';
-import { ByteSource, once } from '../../replica/format/byte-source.ts';
-import { lz4DecodeFrame } from '../../replica/format/lz4.ts';
 import { parseKey } from '../../replica/layout.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { verify } from '../../replica/verify.ts';
-import { clockedStore, type ClockedStore } from '../history/clocked-store.ts';
+import type { ClockedStore } from '../history/clocked-store.ts';
 import { at, expectKind } from '../history/expect.ts';
-import { buildHistory, hashOf, type History, type State } from '../history/history.ts';
-import { frame } from '../history/lz4-frame.ts';
+import { decoded, foreignReplica } from '../history/foreign.ts';
+import { hashOf, type State } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
 import { rerunnable, seeds } from '../history/seeded.ts';
 
 const FILE = 'test/replica/foreign.test.ts';
 const HOUR = 3_600_000;
-
-/** The same replica with every object as Litestream writes it: one LZ4 frame of 4 MiB blocks. */
-async function foreignReplica(seed: number): Promise<{ store: ClockedStore; history: History }> {
-  const store = clockedStore();
-  const history = await buildHistory(store, {
-    seed,
-    commits: 15,
-    codec: 'lz4',
-    checkpoints: 0.25,
-    snapshots: 0.3,
-    pause: HOUR,
-    // Litestream ships whole transactions, and remembers no states.
-    cut: { midTransaction: 0, joined: 0, notRestorable: 0 },
-    clock: (time) => (store.now = time),
-  });
-  const stamps: [string, number][] = [];
-  for await (const { key, lastModified } of store.list('')) stamps.push([key, lastModified]);
-  for (const [key, lastModified] of stamps) {
-    const raw = (await decoded((await store.get(key)).body))!;
-    store.now = lastModified;
-    await store.put(key, frame(raw, { blockId: 7, contentChecksum: true }));
-  }
-  return { store, history };
-}
 
 async function expectForeign(
   store: ClockedStore,
@@ -120,16 +94,6 @@ test('verification decodes everything and says what is proven by frames alone; d
     });
   }
 });
-
-async function decoded(bytes: Buffer): Promise<Buffer | undefined> {
-  const raw: Buffer[] = [];
-  try {
-    for await (const piece of lz4DecodeFrame(new ByteSource(once(bytes)))) raw.push(piece);
-  } catch {
-    return undefined;
-  }
-  return Buffer.concat(raw);
-}
 
 test('retention works on them', async () => {
   const { store, history } = await foreignReplica(3970);
