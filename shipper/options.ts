@@ -22,7 +22,10 @@ export interface ShipperOptions {
   readonly syncInterval?: string | number;
   /** WAL not yet copied into the database file at which the shipper copies it, blocking nobody. Default '4MiB'. */
   readonly checkpointAt?: string | number;
-  /** WAL length at which the shipper ends an index under the write lock, for milliseconds. Default '16MiB'. */
+  /**
+   * WAL length at which the shipper ends an index at once, under the write lock, for milliseconds; from 500 frames on it
+   * ends with the next upload. Default '16MiB'.
+   */
   readonly sealAt?: string | number;
   /** Age at which an index is ended, so that compaction can use it. Default '1h'. */
   readonly sealInterval?: string | number;

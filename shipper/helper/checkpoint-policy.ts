@@ -1,6 +1,8 @@
 /** What to do about the WAL's length, decided from numbers alone. */
 
 export interface WalPressure {
+  /** Committed frames in the WAL that belong to the present index. */
+  readonly frames: number;
   /** Bytes of committed frames in the WAL, and of those not yet copied into the database file. */
   readonly used: number;
   readonly pending: number;
@@ -15,6 +17,8 @@ export interface WalPressure {
   readonly blockedTries: number;
   /** The app committed since the last look. */
   readonly busy: boolean;
+  /** All that is committed was just captured, to be uploaded. */
+  readonly uploading: boolean;
 }
 
 export interface CheckpointLimits {
@@ -31,12 +35,19 @@ export type CheckpointAction =
   /** End the index without a lock: everything is copied already. */
   | { readonly kind: 'seal-idle' }
   /** End the index under the write lock. */
-  | { readonly kind: 'seal'; readonly why: 'length' | 'age' | 'file-size' };
+  | { readonly kind: 'seal'; readonly why: 'upload' | 'length' | 'age' | 'file-size' };
 
 /** Milliseconds between two passive checkpoints, and between two tries of a seal that was blocked. */
 const PASSIVE_PAUSE = 200;
 const SEAL_PAUSE = 100;
 const LONGEST_SEAL_PAUSE = 5000;
+
+/**
+ * Frames of an index that ends with the upload of its commits. SQLite's own checkpoint begins at 1,000 frames unless the
+ * app says otherwise, and from there on every commit tries it again, with its fsyncs, as long as a reader such as our
+ * pin keeps the WAL from starting anew. An index that ends before keeps that work out of the app's commits.
+ */
+const LONG_INDEX = 500;
 
 export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): CheckpointAction {
   if (wal.used === 0) return { kind: 'none' };
@@ -45,6 +56,7 @@ export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): Ch
   // the app in RESTART or TRUNCATE mode may be waiting for just that with the write lock held.
   if (wal.pending === 0) return { kind: 'seal-idle' };
   if (wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)) {
+    if (wal.uploading && wal.frames >= LONG_INDEX) return { kind: 'seal', why: 'upload' };
     if (wal.used >= limits.sealAt) return { kind: 'seal', why: 'length' };
     if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };
     if (due && !wal.busy) return { kind: 'seal', why: 'age' };

@@ -25,6 +25,11 @@ export interface FollowerSettings extends CheckpointLimits {
   readonly codec: Codec;
 }
 
+/**
+ * Milliseconds after which the pin moves on although the app goes on committing. A checkpoint of the app that finds the
+ * pin where it was has nothing to copy and costs next to nothing; each move gives it work, fsyncs included.
+ */
+const PIN_PAUSE = 1000;
 /** Looks remembered between two captures; more are thinned out. */
 const MOST_LOOKS = 8192;
 
@@ -47,6 +52,7 @@ export class Follower {
   /** Frames at the last seal, while the WAL still is as it was then. */
   #sealedFrames: number | undefined;
   #indexSince: number | undefined;
+  #lastPinned = -Infinity;
   #lastPassive = -Infinity;
   #lastBlocked = -Infinity;
   #blockedTries = 0;
@@ -91,14 +97,14 @@ export class Follower {
     if (wal === undefined) return this.hasNews();
     const end = this.#enter(wal);
     if (end === undefined) {
-      this.#maintain(wal, false);
+      this.#maintain(wal, 'idle');
       return false;
     }
     const busy = end > (this.#seen.at(-1)?.offset ?? this.#point.offset);
     if (busy) this.#remember(end);
     if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
-    else if (wal.frames > this.#pinnedFrames) this.#pinnedFrames = this.#live.advancePin();
-    this.#maintain(wal, busy);
+    else if (!busy || performance.now() - this.#lastPinned >= PIN_PAUSE) this.#advancePin(wal);
+    this.#maintain(wal, busy ? 'busy' : 'idle');
     return this.hasNews();
   }
 
@@ -114,14 +120,25 @@ export class Follower {
     return (this.#seen.at(-1)?.offset ?? 0) > this.#point.offset;
   }
 
-  /** Captures the next segment into staging. 'overflow' when staging is full and nothing was captured. */
+  /** Whether everything up to a place that {@link committed} told is in segments. */
+  captured(place: { readonly index: number; readonly offset: number }): boolean {
+    const { index, offset } = this.#taken;
+    return index > place.index || (index === place.index && offset >= place.offset);
+  }
+
+  /**
+   * Captures the next segment into staging. 'overflow' when staging is full and nothing was captured. With the last one
+   * an index that has grown long ends, so that its end needs no upload of its own.
+   */
   capture(): 'captured' | 'nothing' | 'overflow' {
     const wal = this.#live.walIndex();
     if (wal === undefined) return 'nothing';
     const end = this.#enter(wal);
     if (end === undefined) return 'nothing';
     this.#remember(end);
-    return this.#captureOne(wal);
+    const result = this.#captureOne(wal);
+    if (result === 'captured' && this.#point.offset === end) this.#maintain(wal, 'uploading');
+    return result;
   }
 
   /** Captures all that is committed. */
@@ -215,21 +232,31 @@ export class Follower {
     if (this.#seen.length > MOST_LOOKS) this.#seen = this.#seen.filter((_, i) => (this.#seen.length - 1 - i) % 2 === 0);
   }
 
-  #maintain(wal: WalIndex, busy: boolean): void {
+  /** Only onto newer frames than it stands on, or it might come to stand on the database file alone. */
+  #advancePin(wal: WalIndex): void {
+    if (this.#pinnedFrames === undefined || wal.frames <= this.#pinnedFrames) return;
+    this.#pinnedFrames = this.#live.advancePin();
+    this.#lastPinned = performance.now();
+  }
+
+  #maintain(wal: WalIndex, what: 'idle' | 'busy' | 'uploading'): void {
     if (this.#live.snapshotHeld) return;
     const size = frameSize(this.#live.pageSize);
     const at = this.#now();
     const clock = performance.now();
+    const frames = this.#boundary === undefined && wal.frames !== this.#sealedFrames ? wal.frames : 0;
     const action = decideCheckpoint(
       {
-        used: this.#boundary === undefined && wal.frames !== this.#sealedFrames ? wal.frames * size : 0,
+        frames,
+        used: frames * size,
         pending: (wal.frames - wal.backfilled) * size,
         fileSize: this.#live.walFileSize(),
         indexAge: this.#indexSince === undefined ? 0 : at - this.#indexSince,
         sincePassive: clock - this.#lastPassive,
         sinceBlocked: clock - this.#lastBlocked,
         blockedTries: this.#blockedTries,
-        busy,
+        busy: what === 'busy',
+        uploading: what === 'uploading',
       },
       this.#settings,
     );
@@ -238,6 +265,7 @@ export class Follower {
         break;
       case 'passive':
         this.#lastPassive = clock;
+        this.#advancePin(wal);
         this.#live.checkpointPassive();
         break;
       case 'seal-idle':

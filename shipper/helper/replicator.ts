@@ -171,12 +171,14 @@ export class Replicator {
       await this.#begin(reason);
       started();
       while (!this.#stopping) {
+        const passed = performance.now();
+        this.#urgent = false;
         if (this.#lost !== undefined) await this.#begin(this.#lost);
-        await this.#shipAll();
+        await this.#shipCommitted();
         await this.#takeSnapshots();
         if (this.#heartbeat.due) await this.#beat();
-        if (this.#mayPause()) await this.#pause.take(this.#context.settings.syncInterval);
-        this.#urgent = false;
+        const left = passed + this.#context.settings.syncInterval - performance.now();
+        if (left > 0 && this.#mayPause()) await this.#pause.take(left);
       }
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
@@ -230,23 +232,20 @@ export class Replicator {
     this.#reached();
   }
 
-  async #shipAll(): Promise<void> {
-    for (;;) {
+  /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
+  async #shipCommitted(): Promise<void> {
+    const goal = this.#committed();
+    while (goal !== undefined) {
+      await this.#shipStaged();
       const follower = this.#follower;
-      if (this.#stopping || this.#lost !== undefined || follower === undefined) return;
-      let segment = this.#staging.first();
-      if (segment === undefined) {
-        try {
-          if (follower.capture() === 'overflow') throw new ContinuityLost('staging-full', 'staging is full');
-        } catch (error) {
-          if (!(error instanceof ContinuityLost)) throw error;
-          this.#lose(error.reason);
-          return;
-        }
-        segment = this.#staging.first();
-        if (segment === undefined) return;
+      if (this.#stopping || this.#lost !== undefined || follower === undefined || follower.captured(goal)) return;
+      try {
+        if (follower.capture() === 'overflow') throw new ContinuityLost('staging-full', 'staging is full');
+      } catch (error) {
+        if (!(error instanceof ContinuityLost)) throw error;
+        this.#lose(error.reason);
+        return;
       }
-      await this.#ship(segment);
     }
   }
 
@@ -295,7 +294,7 @@ export class Replicator {
   async #shipStaged(): Promise<void> {
     for (;;) {
       const segment = this.#staging.first();
-      if (segment === undefined || this.#lost !== undefined) return;
+      if (segment === undefined || this.#stopping || this.#lost !== undefined) return;
       await this.#ship(segment);
     }
   }
