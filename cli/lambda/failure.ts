@@ -16,7 +16,7 @@ const KINDS = {
 } as const satisfies Readonly<Record<ErrorKind, true>>;
 
 const LARGER =
-  'Give the function more time or memory (restore: { timeout, memory } of SqliteBackup), or restore without it: seawall restore <replica> -o <file>.';
+  'Give the function more time or memory (restore: { timeout, memorySize } of SqliteBackup), or restore without it: seawall restore <replica> -o <file>.';
 
 /**
  * The failure that a function's error stands for. Our functions name theirs `Seawall.<kind>.<CODE>`; all else is of the
