@@ -14,8 +14,19 @@ const REASONS: Readonly<Record<string, string>> = {
   'database-replaced': 'the database file was replaced',
   'wal-replaced': 'the WAL file was replaced',
   'wal-reset': 'the WAL was restarted before all of it was captured',
-  'staging-full': 'the store was away for so long that staging was full',
+  'staging-full': 'the store was away for so long that staging, or its disk, was full',
   'checksum-mismatch': 'the database was not what the WAL said',
+  'staging-lost': 'captured segments could not be kept on disk',
+  'database-changed': 'the database file was changed past SQLite',
+  'replica-lost': 'the replica is gone from the bucket',
+  'claim-damaged': 'the claim in the bucket is damaged',
+};
+
+const BLOCKERS: Readonly<Record<string, string>> = {
+  reader: 'a reader of the app',
+  writer: 'a writer of the app',
+  checkpoint: 'a checkpoint of the app',
+  disk: 'a full or failing disk',
 };
 
 export class ShipLog {
@@ -63,6 +74,8 @@ export class ShipLog {
         // The other events tell people the same; programs may want both.
         if (this.#terminal.json) this.say({ event: type, ...plain(facts) }, '');
         return;
+      case 'lost':
+        break;
       case 'blocked':
         if (!this.#isNew(`blocked by ${event.by}`)) return;
         break;
@@ -134,8 +147,10 @@ function wordsOf(event: ShipperEvent): string {
       return `problem (try ${event.failures}): ${event.error.message}`;
     case 'recovered':
       return `recovered after ${counted(event.failures, 'failed try', 'failed tries')}`;
+    case 'lost':
+      return `the WAL cannot be followed on (${REASONS[event.cause] ?? event.cause}): ${event.message}`;
     case 'blocked':
-      return `waiting: a ${event.by} of the app keeps the WAL from being ended`;
+      return `waiting: ${BLOCKERS[event.by] ?? event.by} keeps the WAL from being ended`;
     case 'segment':
     case 'progress':
     case 'state':

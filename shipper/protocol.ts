@@ -9,6 +9,8 @@ export type ShipperState =
   | 'streaming'
   /** The store does not take uploads; tried again and again. */
   | 'retrying'
+  /** There is no database to follow: it is missing, locked, not in WAL mode, or its disk fails. Tried again and again. */
+  | 'waiting'
   /** Another shipper took the replica over; nothing is shipped any more. */
   | 'fenced'
   /** The database cannot be followed; nothing is shipped. */
@@ -34,7 +36,9 @@ export interface ShipperStatus {
   readonly behind: boolean;
   /** Bytes of captured segments that wait for the store. */
   readonly staged: number;
-  /** What keeps the WAL from being ended: a long `reader`, a `writer`, or a `checkpoint` of the app. */
+  /** How continuity was lost, while the difference is not shipped yet. */
+  readonly lost?: string;
+  /** What keeps the WAL from being ended: a long `reader`, a `writer`, a `checkpoint` of the app, or its `disk`. */
   readonly blockedBy?: string;
   readonly problem?: PlainError;
   readonly segments: number;
@@ -92,6 +96,8 @@ export type ShipperEvent =
   | { readonly type: 'snapshot'; readonly key: string; readonly bytes: number }
   | { readonly type: 'progress'; readonly what: 'snapshot' | 'restore'; readonly done: number; readonly total?: number }
   | { readonly type: 'problem'; readonly error: PlainError; readonly failures: number }
+  /** Frames were lost or dropped that the replica does not have: the difference will be shipped. */
+  | { readonly type: 'lost'; readonly cause: string; readonly message: string }
   | { readonly type: 'recovered'; readonly failures: number }
   | { readonly type: 'blocked'; readonly by: string };
 

@@ -7,7 +7,8 @@ import type { ShipperEvent } from '../protocol.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
 import { startGeneration, type Owner } from './generation-start.ts';
-import type { LiveDatabase } from './live-database.ts';
+import { holdLimits } from './held-snapshot.ts';
+import type { Blocker, LiveDatabase } from './live-database.ts';
 import { resumeGeneration } from './resume.ts';
 import { persistently, uploadSegment, type UploadSettings } from './uploader.ts';
 
@@ -37,6 +38,8 @@ export async function beginShipping(
   },
   work: {
     readonly cause: string;
+    /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
+    readonly newest: number;
     readonly codec: Codec;
     readonly signal: AbortSignal;
     readonly upload: UploadSettings;
@@ -52,12 +55,14 @@ export async function beginShipping(
     signal,
     now: context.now,
     owner: context.owner,
-    onBlocked: (by: string) => {
+    limits: holdLimits(settings),
+    onBlocked: (by: Blocker) => {
       if (blocked !== by) emit({ type: 'blocked', by });
       blocked = by;
     },
   };
-  const upload = (segment: CapturedSegment): Promise<void> => uploadSegment(store, segment, work.upload);
+  const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
+    uploadSegment(store, segment, { ...work.upload, signal: held });
   const resumed = await persistently(work.upload, () =>
     resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
   );
@@ -68,11 +73,12 @@ export async function beginShipping(
     return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
   }
   const { reason } = resumed;
+  const notBefore = Math.max(work.newest, resumed.newest);
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
   const started = await persistently(work.upload, () =>
-    startGeneration(live, store, { ...common, reason, onProgress }),
+    startGeneration(live, store, { ...common, reason, notBefore, onProgress }),
   );
   const { point, hashes, boundary, snapshot } = started;
   const { generation, state } = point;

@@ -23,11 +23,12 @@ export async function differingPages(
   pages: number,
   expected: PageHashes,
   signal: AbortSignal,
+  progressed: () => void,
 ): Promise<number[]> {
   const differing: number[] = [];
   const lock = lockPage(live.pageSize);
   let page = 0;
-  for await (const block of fileBlocks(live, pages, signal)) {
+  for await (const block of fileBlocks(live, pages, signal, progressed)) {
     for (let at = 0; at < block.length; at += live.pageSize) {
       page++;
       if (page === lock) continue;

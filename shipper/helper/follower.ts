@@ -5,10 +5,11 @@
  */
 import type { Codec } from '../../replica/format/codec.ts';
 import type { PageHashes } from '../../replica/format/page-hashes.ts';
-import { frameSize, offsetAfter } from '../../replica/wal/format.ts';
+import { offsetAfter } from '../../replica/wal/format.ts';
 import { captureNext, ContinuityLost, type CapturePoint } from './capture.ts';
-import { decideCheckpoint, type CheckpointLimits } from './checkpoint-policy.ts';
-import type { LiveDatabase, SealResult } from './live-database.ts';
+import type { CheckpointLimits } from './checkpoint-policy.ts';
+import { Checkpointer, type Occasion } from './checkpointer.ts';
+import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
 import type { Staging } from './staging.ts';
 import type { WalIndex } from './wal-index.ts';
 
@@ -37,6 +38,7 @@ export class Follower {
   readonly #live: LiveDatabase;
   readonly #staging: Staging;
   readonly #settings: FollowerSettings;
+  readonly #checkpointer: Checkpointer;
   readonly #now: () => number;
   #point: CapturePoint;
   #hashes: PageHashes;
@@ -49,14 +51,7 @@ export class Follower {
   #seen: { offset: number; time: number }[] = [];
   /** The pin is not beyond this many frames; undefined when that could not be told and must be found out first. */
   #pinnedFrames: number | undefined;
-  /** Frames at the last seal, while the WAL still is as it was then. */
-  #sealedFrames: number | undefined;
-  #indexSince: number | undefined;
   #lastPinned = -Infinity;
-  #lastPassive = -Infinity;
-  #lastBlocked = -Infinity;
-  #blockedTries = 0;
-  #blockedBy: string | undefined;
 
   constructor(
     live: LiveDatabase,
@@ -68,6 +63,7 @@ export class Follower {
     this.#live = live;
     this.#staging = staging;
     this.#settings = settings;
+    this.#checkpointer = new Checkpointer(live, settings);
     this.#now = now;
     this.#point = start.point;
     this.#taken = start.point;
@@ -83,9 +79,8 @@ export class Follower {
     return this.#hashes;
   }
 
-  /** Who kept the last seal from happening; undefined when nothing does. */
-  get blockedBy(): string | undefined {
-    return this.#blockedBy;
+  get blockedBy(): Blocker | undefined {
+    return this.#checkpointer.blockedBy;
   }
 
   /**
@@ -127,33 +122,32 @@ export class Follower {
   }
 
   /**
-   * Captures the next segment into staging. 'overflow' when staging is full and nothing was captured. With the last one
-   * an index that has grown long ends, so that its end needs no upload of its own.
+   * Captures the next segment into staging; does nothing when there is none. With the last one an index that has grown
+   * long ends, so that its end needs no upload of its own. Throws {@link ContinuityLost}.
    */
-  capture(): 'captured' | 'nothing' | 'overflow' {
+  capture(): void {
     const wal = this.#live.walIndex();
-    if (wal === undefined) return 'nothing';
-    const end = this.#enter(wal);
-    if (end === undefined) return 'nothing';
+    const end = wal && this.#enter(wal);
+    if (wal === undefined || end === undefined) return;
     this.#remember(end);
-    const result = this.#captureOne(wal);
-    if (result === 'captured' && this.#point.offset === end) this.#maintain(wal, 'uploading');
-    return result;
+    if (this.#captureOne(wal) && this.#point.offset === end) this.#maintain(wal, 'uploading');
+  }
+
+  /** Captures all that is committed, and touches nothing: the files may be those of a database that was replaced. */
+  captureTheRest(): void {
+    const wal = this.#live.walIndex();
+    if (wal !== undefined) this.#captureAll(wal);
   }
 
   /** Captures all that is committed. */
-  #captureAll(wal: WalIndex): boolean {
+  #captureAll(wal: WalIndex): void {
     const end = this.#enter(wal);
-    if (end === undefined) return true;
+    if (end === undefined) return;
     this.#remember(end);
-    for (;;) {
-      const result = this.#captureOne(wal);
-      if (result === 'nothing') return true;
-      if (result === 'overflow') return false;
-    }
+    while (this.#captureOne(wal));
   }
 
-  #captureOne(wal: WalIndex): 'captured' | 'nothing' | 'overflow' {
+  #captureOne(wal: WalIndex): boolean {
     const { segmentSize, codec } = this.#settings;
     const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
     const source = {
@@ -166,21 +160,27 @@ export class Follower {
       seen: this.#seen,
       replayEnd,
     });
-    if (segment === undefined) return 'nothing';
+    if (segment === undefined) return false;
     this.#point = segment.after;
     this.#taken = { index: segment.index, offset: segment.end };
     this.#seen = this.#seen.filter(({ offset }) => offset > segment.end);
-    if (this.#staging.push(segment)) return 'captured';
-    return 'overflow';
+    this.#staging.push(segment);
+    return true;
   }
 
   /**
-   * Ends the present index and holds a snapshot of the database at its end. Everything before is captured then. The
-   * present point becomes the start of the next index.
+   * Ends the present index and holds a snapshot of the database at its end (see {@link LiveDatabase.hold}). Everything
+   * before is captured then. The present point becomes the start of the next index.
    */
-  sealForSnapshot(): SealResult {
-    const result = this.#sealAndCapture(true);
+  hold(locking: boolean): SealResult {
+    if (locking) this.captureTheRest(); // so that only a tail is left under the lock
+    const result = this.#live.hold((wal) => {
+      this.#pinnedFrames = wal.frames;
+      this.#captureAll(wal);
+    }, locking);
     if (result.kind === 'sealed' && this.#point.offset > 0) this.#endIndex(result.wal);
+    // A try under the lock moves the pin even in vain.
+    if (result.kind === 'blocked' && locking) this.#pinnedFrames = undefined;
     return result;
   }
 
@@ -197,9 +197,8 @@ export class Follower {
       // WAL's whole life, and the states inside the repeated part are no restore points.
       this.#replayed = sameLife ? boundary.frames : 0;
       this.#boundary = undefined;
-      this.#indexSince = this.#now();
       this.#pinnedFrames = 0;
-      this.#sealedFrames = undefined;
+      this.#checkpointer.restarted();
     }
     const current = this.#point.wal;
     if (current !== undefined && (wal.salt1 !== current.salt1 || wal.salt2 !== current.salt2)) {
@@ -210,11 +209,9 @@ export class Follower {
       this.#replayed = 0;
       this.#seen = [];
       this.#pinnedFrames = 0;
-      this.#sealedFrames = undefined;
-      this.#indexSince = wal.frames === 0 ? undefined : this.#now();
+      this.#checkpointer.restarted();
     }
     if (wal.frames === 0) return undefined;
-    this.#indexSince ??= this.#now();
     return offsetAfter(wal.frames, this.#live.pageSize);
   }
 
@@ -239,82 +236,17 @@ export class Follower {
     this.#lastPinned = performance.now();
   }
 
-  #maintain(wal: WalIndex, what: 'idle' | 'busy' | 'uploading'): void {
-    if (this.#live.snapshotHeld) return;
-    const size = frameSize(this.#live.pageSize);
-    const at = this.#now();
-    const clock = performance.now();
-    const frames = this.#boundary === undefined && wal.frames !== this.#sealedFrames ? wal.frames : 0;
-    const action = decideCheckpoint(
-      {
-        frames,
-        used: frames * size,
-        pending: (wal.frames - wal.backfilled) * size,
-        fileSize: this.#live.walFileSize(),
-        indexAge: this.#indexSince === undefined ? 0 : at - this.#indexSince,
-        sincePassive: clock - this.#lastPassive,
-        sinceBlocked: clock - this.#lastBlocked,
-        blockedTries: this.#blockedTries,
-        busy: what === 'busy',
-        uploading: what === 'uploading',
-      },
-      this.#settings,
-    );
-    switch (action.kind) {
-      case 'none':
-        break;
-      case 'passive':
-        this.#lastPassive = clock;
+  #maintain(wal: WalIndex, what: Occasion): void {
+    const ended = this.#boundary !== undefined;
+    const moved = this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
+      advancePin: () => {
         this.#advancePin(wal);
-        this.#live.checkpointPassive();
-        break;
-      case 'seal-idle':
-        if (!this.#captureAll(wal)) throw stagingFull();
-        if (this.#live.sealIdle((now) => this.#allCaptured(now))) this.#sealed(wal.frames);
-        break;
-      case 'seal':
-        this.#seal();
-        break;
-    }
+      },
+      capture: (now) => {
+        this.#pinnedFrames = now.frames;
+        this.#captureAll(now);
+      },
+    });
+    if (moved === 'pin-moved') this.#pinnedFrames = undefined;
   }
-
-  #seal(): void {
-    const result = this.#sealAndCapture(false);
-    if (result.kind === 'blocked') {
-      this.#blockedBy = result.by;
-      this.#blockedTries++;
-      this.#lastBlocked = performance.now();
-    }
-    if (result.kind === 'sealed') this.#sealed(result.wal.frames);
-  }
-
-  /** Seals; what there is is captured before the write lock is taken, so that only a tail is left under it. */
-  #sealAndCapture(hold: boolean): SealResult {
-    const ahead = this.#live.walIndex();
-    if (ahead === undefined) return { kind: 'blocked', by: 'writer' };
-    if (!this.#captureAll(ahead)) throw stagingFull();
-    const result = this.#live.seal((wal) => {
-      this.#pinnedFrames = wal.frames;
-      return this.#captureAll(wal);
-    }, hold);
-    if (result.kind === 'not-captured') throw stagingFull();
-    return result;
-  }
-
-  /** The index ends here, unless the app goes on without restarting the WAL; until then there is nothing to do. */
-  #sealed(frames: number): void {
-    this.#sealedFrames = frames;
-    this.#blockedBy = undefined;
-    this.#blockedTries = 0;
-    if (this.#live.walFileSize() >= this.#settings.shrinkAt) this.#live.shrinkWal();
-  }
-
-  #allCaptured(wal: WalIndex): boolean {
-    const end = this.#enter(wal);
-    return end === undefined || end === this.#point.offset;
-  }
-}
-
-function stagingFull(): ContinuityLost {
-  return new ContinuityLost('staging-full', 'captured segments reached the staging limit');
 }

@@ -2,7 +2,7 @@
  * Starts a generation: the claim to it, and a snapshot of the whole database at the end of a WAL index.
  */
 import { randomBytes } from 'node:crypto';
-import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { readClaim, writeClaim } from '../../replica/control.ts';
 import { isKind } from '../../replica/errors.ts';
 import type { Codec } from '../../replica/format/codec.ts';
@@ -12,7 +12,8 @@ import { writeSnapshot, type WrittenSnapshot } from '../../replica/snapshot-writ
 import type { Store } from '../../replica/store/store.ts';
 import type { CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
-import type { LiveDatabase } from './live-database.ts';
+import { underHeldSnapshot, type HoldSettings } from './held-snapshot.ts';
+import type { LiveDatabase, SealResult } from './live-database.ts';
 import { Fenced } from './uploader.ts';
 
 export interface Owner {
@@ -27,19 +28,15 @@ export interface StartedGeneration {
   readonly snapshot: WrittenSnapshot;
 }
 
-export interface GenerationSettings {
+export interface GenerationSettings extends HoldSettings {
   readonly codec: Codec;
   readonly reason: string;
   readonly now: () => number;
-  readonly signal: AbortSignal;
+  /** The new generation begins no earlier: older ones have states of that time. Milliseconds since 1970. */
+  readonly notBefore: number;
   readonly owner: Owner;
-  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
-  readonly onBlocked: (by: string) => void;
   readonly onProgress: (done: number, total: number) => void;
 }
-
-/** Milliseconds between two tries to seal. */
-const SEAL_PAUSE = 100;
 
 /**
  * Makes a new generation. Throws what the store throws; the database is released then, so that its WAL can be
@@ -51,12 +48,11 @@ export async function startGeneration(
   settings: GenerationSettings,
 ): Promise<StartedGeneration> {
   const former = await readClaim(store);
-  const boundary = await sealAndHold(live, settings);
-  try {
+  return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed) => {
     const pages = live.snapshotPages();
-    const hashes = await hashFile(live, pages, settings.signal);
+    const hashes = await hashFile(live, pages, signal, progressed);
     const generation = randomBytes(8).toString('hex');
-    const time = Math.max(settings.now(), former?.claim.since ?? 0);
+    const time = Math.max(settings.now(), settings.notBefore, former?.claim.since ?? 0);
     const state = { pages, checksum: hashes.checksum, time };
     const facts = {
       generation,
@@ -67,15 +63,21 @@ export async function startGeneration(
       file: live.owner(),
       ...(former && { parent: former.claim.generation }),
     };
-    const blocks = fileBlocks(live, pages, settings.signal, settings.onProgress);
+    const blocks = fileBlocks(live, pages, signal, (done, total) => {
+      progressed();
+      settings.onProgress(done, total);
+    });
     // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
     await takeClaim(store, former, generation, time, settings.owner);
     const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
     const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
     return { point, hashes, boundary, snapshot };
-  } finally {
-    live.releaseSnapshot();
-  }
+  });
+}
+
+/** Begins a snapshot where nothing needs to be captured before: a difference or a new generation covers it. */
+export function holdAll(live: LiveDatabase): (locking: boolean) => SealResult {
+  return (locking) => live.hold(() => undefined, locking);
 }
 
 /** The database file in blocks, as the held snapshot keeps it. */
@@ -97,28 +99,19 @@ export async function* fileBlocks(
   }
 }
 
-async function hashFile(live: LiveDatabase, pages: number, signal: AbortSignal): Promise<PageHashes> {
+async function hashFile(
+  live: LiveDatabase,
+  pages: number,
+  signal: AbortSignal,
+  progressed: () => void,
+): Promise<PageHashes> {
   const hashes = new PageHashes(live.pageSize, pages);
   let page = 0;
-  for await (const block of fileBlocks(live, pages, signal)) {
+  for await (const block of fileBlocks(live, pages, signal, progressed)) {
     for (let at = 0; at < block.length; at += live.pageSize) hashes.set(++page, block.subarray(at, at + live.pageSize));
   }
   hashes.commit(pages);
   return hashes;
-}
-
-export async function sealAndHold(
-  live: LiveDatabase,
-  settings: Pick<GenerationSettings, 'signal' | 'onBlocked'>,
-): Promise<Boundary> {
-  for (;;) {
-    settings.signal.throwIfAborted();
-    const result = live.seal(() => true, true);
-    if (result.kind === 'sealed') return result.wal;
-    if (result.kind === 'blocked') settings.onBlocked(result.by);
-    live.checkpointPassive();
-    await sleep(SEAL_PAUSE, undefined, { signal: settings.signal });
-  }
 }
 
 export async function takeClaim(

@@ -1,66 +1,89 @@
-/** How a replicator is: its state, its present problem, and the events that tell of both. */
+/** How a replicator is: its state, its present problems, and the events that tell of both. */
 import { SeawallError } from '../../replica/errors.ts';
 import { toPlain } from '../plain-error.ts';
 import type { PlainError, ShipperEvent, ShipperState } from '../protocol.ts';
 
+/** What fails: the store takes nothing, or the database cannot be followed. Both are tried again and again. */
+export type Part = 'store' | 'database';
+
+interface Problem {
+  readonly error: PlainError;
+  readonly failures: number;
+}
+
 export class Health {
   readonly #emit: (event: ShipperEvent) => void;
-  #state: ShipperState = 'starting';
-  #problem: PlainError | undefined;
-  #failures = 0;
+  /** What goes on when nothing is in the way. */
+  #work: ShipperState = 'starting';
+  #told: ShipperState = 'starting';
+  #ended: PlainError | undefined;
+  readonly #problems: Record<Part, Problem | undefined> = { store: undefined, database: undefined };
 
   constructor(emit: (event: ShipperEvent) => void) {
     this.#emit = emit;
   }
 
   get state(): ShipperState {
-    return this.#state;
+    if (this.over || this.#work === 'starting') return this.#work;
+    if (this.#problems.database !== undefined) return 'waiting';
+    return this.#problems.store === undefined ? this.#work : 'retrying';
   }
 
   get problem(): PlainError | undefined {
-    return this.#problem;
+    return this.#ended ?? this.#problems.database?.error ?? this.#problems.store?.error;
   }
 
   /** Whether nothing will be shipped any more. */
   get over(): boolean {
-    return this.#state === 'fenced' || this.#state === 'failed' || this.#state === 'stopped';
+    return this.#work === 'fenced' || this.#work === 'failed' || this.#work === 'stopped';
   }
 
   enter(state: ShipperState): void {
-    if (state === this.#state) return;
-    const before = this.#state;
-    this.#state = state;
-    this.#emit({ type: 'state', state, before });
+    this.#work = state;
+    this.#tellState();
   }
 
-  /** An operation on the store failed and will be tried again. */
-  failed(error: unknown, failures: number): void {
-    this.#problem = toPlain(error);
-    this.#failures = failures;
-    if (this.#state === 'streaming') this.enter('retrying');
-    this.#emit({ type: 'problem', error: this.#problem, failures });
+  /** Something failed for the `failures`th time in a row and will be tried again. */
+  failed(part: Part, error: unknown, failures: number): void {
+    const plain = toPlain(error);
+    this.#problems[part] = { error: plain, failures };
+    this.#tellState();
+    this.#emit({ type: 'problem', error: plain, failures });
   }
 
-  /** An operation on the store succeeded. */
-  succeeded(): void {
-    if (this.#problem === undefined) return;
-    this.#problem = undefined;
-    if (this.#state === 'retrying') this.enter('streaming');
-    this.#emit({ type: 'recovered', failures: this.#failures });
+  succeeded(part: Part): void {
+    const problem = this.#problems[part];
+    if (problem === undefined) return;
+    this.#problems[part] = undefined;
+    this.#tellState();
+    this.#emit({ type: 'recovered', failures: problem.failures });
+  }
+
+  /** How often something failed in a row by now. */
+  failures(part: Part): number {
+    return this.#problems[part]?.failures ?? 0;
   }
 
   /** Shipping ended by this error. */
   ended(error: unknown, state: 'fenced' | 'failed'): void {
-    this.#problem = toPlain(error);
+    this.#ended = toPlain(error);
     this.enter(state);
-    this.#emit({ type: 'problem', error: this.#problem, failures: this.#failures + 1 });
+    this.#emit({ type: 'problem', error: this.#ended, failures: this.failures('store') + 1 });
   }
 
   /** What those who still ask are told once it is over. */
   farewell(): SeawallError {
-    const because = this.#problem === undefined ? '' : `: ${this.#problem.message}`;
-    if (this.#state === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);
-    if (this.#state === 'failed') return new SeawallError('refused', 'FAILED', `the shipper has failed${because}`);
+    const because = this.problem === undefined ? '' : `: ${this.problem.message}`;
+    if (this.#work === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);
+    if (this.#work === 'failed') return new SeawallError('refused', 'FAILED', `the shipper has failed${because}`);
     return new SeawallError('refused', 'STOPPED', `the shipper was stopped${because}`);
+  }
+
+  #tellState(): void {
+    const before = this.#told;
+    const { state } = this;
+    if (state === before) return;
+    this.#told = state;
+    this.#emit({ type: 'state', state, before });
   }
 }

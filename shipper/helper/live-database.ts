@@ -11,8 +11,8 @@
  */
 import Database from 'better-sqlite3';
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { SeawallError } from '../../replica/errors.ts';
 import type { FileOwner } from '../../replica/format/snapshot.ts';
+import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
 import { readWalIndex, type WalIndex } from './wal-index.ts';
 
 type Connection = Database.Database;
@@ -24,11 +24,18 @@ const SEAL_HOLD_MS = 20;
 
 export type SealResult =
   /** Ended at the committed frames that `wal` tells of. */
-  | { readonly kind: 'sealed'; readonly wal: WalIndex }
-  /** The tail could not be captured. */
-  | { readonly kind: 'not-captured' }
-  /** `writer`: the write lock was never free. `reader`: a read transaction of the app keeps frames from being copied. */
-  | { readonly kind: 'blocked'; readonly by: 'writer' | 'reader' | 'checkpoint' };
+  { readonly kind: 'sealed'; readonly wal: WalIndex } | { readonly kind: 'blocked'; readonly by: Blocker };
+
+/**
+ * `writer`: the write lock was never free. `reader`: a read transaction of the app keeps frames from being copied.
+ * `checkpoint`: one of the app's is under way. `disk`: the disk of the database is full or fails.
+ */
+export type Blocker = 'writer' | 'reader' | 'checkpoint' | 'disk';
+
+export interface OpenOptions {
+  readonly former?: LeftBehind;
+  readonly prepare?: (path: string) => void;
+}
 
 export class LiveDatabase {
   readonly path: string;
@@ -36,18 +43,25 @@ export class LiveDatabase {
   readonly #readers: [Connection, Connection];
   readonly #checkpointer: Connection;
   readonly #writer: Connection;
+  readonly #snapshotReader: Connection;
   readonly #shm: number;
   readonly #file: number;
+  readonly #wal: number;
   readonly #inode: bigint;
   readonly #shmInode: bigint;
-  #snapshotReader: Connection | undefined;
-  #wal: number | undefined;
   #pinned: 0 | 1 = 0;
 
-  /** Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. */
-  static open(path: string): LiveDatabase {
+  /**
+   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what was
+   * open under this path before and was left behind: where its WAL still lies beside the new file, SQLite would mix the
+   * two, so that is refused. `prepare` is called once it is known that the file may be touched.
+   */
+  static open(path: string, { former, prepare }: OpenOptions = {}): LiveDatabase {
     const connections: Connection[] = [];
     try {
+      if (former?.walLiesBeside(path) === true) throw staleWal(path);
+      checkFile(path);
+      prepare?.(path);
       return new LiveDatabase(path, connections);
     } catch (error) {
       for (const connection of connections) connection.close();
@@ -57,33 +71,28 @@ export class LiveDatabase {
 
   private constructor(path: string, opened: Connection[]) {
     this.path = path;
-    const connect = (): Connection => {
-      const connection = new Database(path, { fileMustExist: true, timeout: 0 });
+    const connect = (readonly: boolean): Connection => {
+      const connection = new Database(path, { fileMustExist: true, timeout: 0, readonly });
       opened.push(connection);
       connection.pragma('wal_autocheckpoint = 0');
       connection.pragma('cache_size = 10');
       connection.pragma('mmap_size = 0');
       return connection;
     };
-    const first = connect();
-    checkLibrary(first);
-    const mode = first.pragma('journal_mode', { simple: true });
-    if (mode !== 'wal') {
-      throw new SeawallError(
-        'refused',
-        'NOT_WAL',
-        `${path} is in journal mode ${String(mode)}; shipping needs WAL. Run PRAGMA journal_mode = WAL once, or set enableWal.`,
-        { path, actual: String(mode), expected: 'wal' },
-      );
-    }
-    this.pageSize = first.pragma('page_size', { simple: true }) as number;
-    this.#readers = [first, connect()];
-    this.#checkpointer = connect();
-    this.#writer = connect();
-    beginRead(first);
+    this.#checkpointer = connect(false);
+    checkLibrary(this.#checkpointer);
+    const mode = this.#checkpointer.pragma('journal_mode', { simple: true });
+    if (mode !== 'wal') throw notWal(path, String(mode));
+    this.pageSize = this.#checkpointer.pragma('page_size', { simple: true }) as number;
+    this.#writer = connect(false);
+    // They cannot lock the file exclusively, so closing them last checkpoints nothing and deletes no WAL: see abandon().
+    this.#readers = [connect(true), connect(true)];
+    this.#snapshotReader = connect(true);
+    beginRead(this.#readers[0]);
     // From here on until close(), the descriptors stay open.
     this.#shm = openSync(`${path}-shm`, 'r');
     this.#file = openSync(path, 'r');
+    this.#wal = openSync(`${path}-wal`, 'r');
     this.#inode = fstatSync(this.#file, { bigint: true }).ino;
     this.#shmInode = fstatSync(this.#shm, { bigint: true }).ino;
   }
@@ -94,10 +103,18 @@ export class LiveDatabase {
     return { mode: mode & 0o7777, uid, gid };
   }
 
-  /** True when the paths no longer lead to the files that are open: someone put another database in its place. */
+  /**
+   * True when the paths no longer lead to the files that are open: someone put another database in its place, or took
+   * it away. Nothing may be checkpointed then, since old frames in a new file are a mixture of both.
+   */
   replaced(): boolean {
-    const inode = (path: string): bigint | undefined => statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
-    return inode(this.path) !== this.#inode || inode(`${this.path}-shm`) !== this.#shmInode;
+    return inodeOf(this.path) !== this.#inode || inodeOf(`${this.path}-shm`) !== this.#shmInode;
+  }
+
+  /** Size and time of change of the database file; a checkpoint changes them, and little else may. */
+  fileStamp(): string {
+    const { size, mtimeNs } = fstatSync(this.#file, { bigint: true });
+    return `${size} ${mtimeNs}`;
   }
 
   /** The committed end of the WAL; undefined while it is being changed this very moment. */
@@ -117,13 +134,12 @@ export class LiveDatabase {
 
   /** Bytes of the WAL file; fewer when it ends before. */
   readWal(offset: number, length: number): Buffer {
-    this.#wal ??= openSync(`${this.path}-wal`, 'r');
     return readAt(this.#wal, offset, length);
   }
 
   /** Size of the WAL file on disk, bytes. */
   walFileSize(): number {
-    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    return fstatSync(this.#wal).size;
   }
 
   /** Bytes of the database file; stable only while a snapshot is held. */
@@ -147,7 +163,7 @@ export class LiveDatabase {
   }
 
   /** Copies frames into the database file, as far as readers allow, blocking nobody. */
-  checkpointPassive(): { readonly frames: number; readonly backfilled: number } | 'busy' {
+  checkpointPassive(): { readonly frames: number; readonly backfilled: number } | 'busy' | 'disk' {
     try {
       const rows = this.#checkpointer.pragma('wal_checkpoint(PASSIVE)') as {
         busy: number;
@@ -159,61 +175,81 @@ export class LiveDatabase {
       return { frames: row.log, backfilled: row.checkpointed };
     } catch (error) {
       if (isBusy(error)) return 'busy';
+      if (failsOnDisk(error)) return 'disk';
       throw error;
     }
   }
 
   /**
    * Ends the WAL index without a lock, when everything in it is already in the database file: the pin moves to the
-   * database file alone, so the app's next commit restarts the WAL. `captured` says whether all of the given frames
-   * are safe; it is asked while the old pin still keeps every frame in place. Returns whether the index is sealed.
+   * database file alone, so the app's next commit restarts the WAL. `capture` takes what is not captured yet, while the
+   * old pin still keeps every frame in place. Returns whether the index is sealed.
    */
-  sealIdle(captured: (wal: WalIndex) => boolean): boolean {
-    const before = this.walIndex();
-    if (before === undefined || before.backfilled !== before.frames) return false;
+  sealIdle(capture: (wal: WalIndex) => void): boolean {
     const next = this.#pinned === 0 ? 1 : 0;
-    beginRead(this.#readers[next]);
-    const after = this.walIndex();
-    const still =
-      after?.frames === before.frames &&
-      after.backfilled === after.frames &&
-      after.salt1 === before.salt1 &&
-      captured(after);
-    if (!still) {
-      endTransaction(this.#readers[next]);
-      return false;
-    }
+    if (this.#beginIdle(this.#readers[next], capture) === undefined) return false;
     endTransaction(this.#readers[this.#pinned]);
     this.#pinned = next;
     return true;
   }
 
   /**
+   * Ends the WAL index and begins a snapshot (see {@link releaseSnapshot}) in the same instant. Where everything in the
+   * WAL is in the database file already, that takes no lock, and so finds its moment also beside an app that
+   * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
+   */
+  hold(capture: (wal: WalIndex) => void, locking: boolean): SealResult {
+    const wal = this.#beginIdle(this.#snapshotReader, capture);
+    if (wal === undefined) return locking ? this.seal(capture, true) : { kind: 'blocked', by: 'checkpoint' };
+    this.advancePin();
+    return { kind: 'sealed', wal };
+  }
+
+  /** Begins a read of the database file alone; leaves the reader as it was when that cannot be now. */
+  #beginIdle(reader: Connection, capture: (wal: WalIndex) => void): WalIndex | undefined {
+    const before = this.walIndex();
+    if (before === undefined || before.backfilled !== before.frames) return undefined;
+    beginRead(reader);
+    try {
+      const after = this.walIndex();
+      const still =
+        after?.frames === before.frames && after.backfilled === after.frames && after.salt1 === before.salt1;
+      if (still) {
+        capture(after);
+        return after;
+      }
+    } catch (error) {
+      endTransaction(reader);
+      throw error;
+    }
+    endTransaction(reader);
+    return undefined;
+  }
+
+  /**
    * Ends the WAL index under the write lock, for milliseconds: no commit can come between, the tail is captured by
    * `capture`, copied into the database file, and the pin moves to the database file alone. With `hold`, the same
    * instant also begins a snapshot (see {@link releaseSnapshot}). All frames committed before the call must be
-   * captured; `capture` says whether it took the tail. Most of the copying is done before the lock is taken, and where a reader forbids it, the lock is not.
+   * captured. Most of the copying is done before the lock is taken, and where a reader forbids it, the lock is not.
    */
-  seal(capture: (wal: WalIndex) => boolean, hold = false): SealResult {
+  seal(capture: (wal: WalIndex) => void, hold = false): SealResult {
     const before = this.walIndex();
     this.advancePin();
     const copied = this.checkpointPassive();
     if (copied === 'busy') return { kind: 'blocked', by: 'checkpoint' };
+    if (copied === 'disk') return { kind: 'blocked', by: 'disk' };
     if (before !== undefined && copied.backfilled < before.frames) return { kind: 'blocked', by: 'reader' };
     if (!this.#lockWriter()) return { kind: 'blocked', by: 'writer' };
     try {
       const wal = this.walIndex();
       if (wal === undefined) return { kind: 'blocked', by: 'writer' };
-      if (!capture(wal)) return { kind: 'not-captured' };
+      capture(wal);
       if (wal.backfilled !== wal.frames) {
         this.advancePin();
         const blocked = this.#backfillAll(wal.frames);
         if (blocked !== undefined) return { kind: 'blocked', by: blocked };
       }
-      if (hold) {
-        this.#snapshotReader ??= this.#connectReader();
-        beginRead(this.#snapshotReader);
-      }
+      if (hold) beginRead(this.#snapshotReader);
       this.advancePin();
       return { kind: 'sealed', wal };
     } finally {
@@ -223,18 +259,18 @@ export class LiveDatabase {
 
   /** Pages of the database as the held snapshot sees it. */
   snapshotPages(): number {
-    if (this.#snapshotReader === undefined) throw new Error('no snapshot is held');
+    if (!this.snapshotHeld) throw new Error('no snapshot is held');
     return this.#snapshotReader.pragma('page_count', { simple: true }) as number;
   }
 
   /** While true, checkpoints copy nothing and indexes cannot be ended. */
   get snapshotHeld(): boolean {
-    return this.#snapshotReader?.inTransaction === true;
+    return this.#snapshotReader.inTransaction;
   }
 
   /** Lets checkpoints change the database file again. */
   releaseSnapshot(): void {
-    if (this.#snapshotReader?.inTransaction === true) endTransaction(this.#snapshotReader);
+    endTransaction(this.#snapshotReader);
   }
 
   /**
@@ -253,23 +289,22 @@ export class LiveDatabase {
     }
   }
 
+  /** Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. */
   close(): void {
-    for (const connection of [...this.#readers, this.#snapshotReader, this.#checkpointer, this.#writer]) {
-      if (connection?.open === true) {
-        endTransaction(connection);
-        connection.close();
-      }
-    }
-    if (this.#wal !== undefined) closeSync(this.#wal);
-    closeSync(this.#shm);
-    closeSync(this.#file);
+    for (const connection of [...this.#readers, this.#snapshotReader, this.#checkpointer, this.#writer])
+      shut(connection);
+    for (const fd of [this.#wal, this.#shm, this.#file]) closeSync(fd);
   }
 
-  #connectReader(): Connection {
-    const connection = new Database(this.path, { fileMustExist: true, timeout: 0 });
-    connection.pragma('wal_autocheckpoint = 0');
-    connection.pragma('mmap_size = 0');
-    return connection;
+  /**
+   * Closes everything without touching any file: other files lie under these paths now, and SQLite, closing its last
+   * connection, would copy old frames into them and remove their WAL.
+   */
+  abandon(): LeftBehind {
+    for (const connection of [this.#checkpointer, this.#writer, this.#snapshotReader, ...this.#readers])
+      shut(connection);
+    for (const fd of [this.#wal, this.#file]) closeSync(fd);
+    return new LeftBehind(this.#shm, this.#shmInode);
   }
 
   #lockWriter(): boolean {
@@ -285,14 +320,44 @@ export class LiveDatabase {
     return false;
   }
 
-  #backfillAll(frames: number): 'reader' | 'checkpoint' | undefined {
+  #backfillAll(frames: number): Blocker | undefined {
     const until = performance.now() + SEAL_HOLD_MS;
     do {
       const done = this.checkpointPassive();
+      if (done === 'disk') return done;
       if (done !== 'busy') return done.backfilled >= frames ? undefined : 'reader';
     } while (performance.now() < until);
     return 'checkpoint';
   }
+}
+
+/** A database that was open under a path where another one lies now. */
+export class LeftBehind {
+  readonly #shm: number;
+  readonly #inode: bigint;
+
+  /** Keeps the descriptor, so that no other file gets this inode. */
+  constructor(shm: number, inode: bigint) {
+    this.#shm = shm;
+    this.#inode = inode;
+  }
+
+  walLiesBeside(path: string): boolean {
+    return inodeOf(`${path}-shm`) === this.#inode;
+  }
+
+  release(): void {
+    closeSync(this.#shm);
+  }
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
+function shut(connection: Connection): void {
+  endTransaction(connection);
+  connection.close();
 }
 
 /** Starts a read transaction; `user_version` reads the header alone and needs no schema. */
@@ -325,70 +390,4 @@ function readAt(fd: number, offset: number, length: number): Buffer {
     at += read;
   }
   return bytes;
-}
-
-function isBusy(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'));
-}
-
-/** Refuses SQLite libraries with the WAL-reset bug: 3.7.0 to 3.51.2, but for 3.44.6+ and 3.50.7+ of their branches. */
-function checkLibrary(connection: Connection): void {
-  const version = connection.prepare('SELECT sqlite_version()').pluck().get() as string;
-  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
-  const fixed =
-    major > 3 ||
-    minor > 51 ||
-    (minor === 51 && patch >= 3) ||
-    (minor === 50 && patch >= 7) ||
-    (minor === 44 && patch >= 6);
-  if (fixed) return;
-  throw new SeawallError(
-    'refused',
-    'SQLITE_WAL_RESET_BUG',
-    `SQLite ${version} can corrupt a database that one process checkpoints while another writes. Use better-sqlite3 12.8 or newer.`,
-    { actual: version, expected: '3.51.3' },
-  );
-}
-
-function openError(path: string, error: unknown): unknown {
-  if (error instanceof SeawallError) return error;
-  const code = (error as { code?: string }).code ?? '';
-  if (code === 'SQLITE_CANTOPEN') {
-    return new SeawallError(
-      'local',
-      'DATABASE_OPEN',
-      `${path} cannot be opened: check that it exists and may be read and written`,
-      { path },
-      error,
-    );
-  }
-  if (isBusy(error)) {
-    return new SeawallError(
-      'refused',
-      'DATABASE_LOCKED',
-      `${path} is locked by a connection in locking_mode=EXCLUSIVE or in a rollback journal's transaction; end it first`,
-      { path },
-      error,
-    );
-  }
-  if (code === 'SQLITE_NOTADB') {
-    return new SeawallError(
-      'local',
-      'DATABASE_NOT_SQLITE',
-      `${path} is not an SQLite database (or is encrypted)`,
-      { path },
-      error,
-    );
-  }
-  if (code.startsWith('SQLITE_READONLY') || code === 'EACCES') {
-    return new SeawallError(
-      'local',
-      'DATABASE_READ_ONLY',
-      `${path} lies on read-only media, or its folder may not be written`,
-      { path },
-      error,
-    );
-  }
-  return new SeawallError('local', 'DATABASE_OPEN', `${path} cannot be opened: ${String(error)}`, { path }, error);
 }

@@ -4,7 +4,6 @@
  * was committed.
  */
 import '../../replica/require-node.ts';
-import Database from 'better-sqlite3';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -20,6 +19,7 @@ import type { FromHelper, ShipperEvent, ToHelper } from '../protocol.ts';
 import { LiveDatabase } from './live-database.ts';
 import { Replicator } from './replicator.ts';
 import { StateLock } from './state-lock.ts';
+import { switchToWal } from './wal-mode.ts';
 
 interface Running {
   readonly replicator: Replicator;
@@ -77,16 +77,15 @@ async function start(settings: Settings): Promise<void> {
   try {
     store = await openStore(settings.replica);
     await bringBack(settings, store);
-    if (settings.enableWal) switchToWal(settings.database);
-    live = LiveDatabase.open(settings.database);
+    live = LiveDatabase.open(settings.database, settings.enableWal ? { prepare: switchToWal } : {});
     const owner = { owner: randomBytes(12).toString('hex'), holder: `${hostname()} process ${process.pid}` };
     const replicator = new Replicator({ settings, store, live, owner, now: Date.now, emit });
-    const [openedStore, openedLive] = [store, live];
+    live = undefined; // the replicator's now
+    const openedStore = store;
     running = {
       replicator,
       settings,
       close: async () => {
-        openedLive.close();
         lock.release();
         await openedStore.close();
       },
@@ -134,15 +133,6 @@ async function bringBack(settings: Settings, store: Store): Promise<void> {
   } catch (error) {
     if (!isKind(error, 'missing') || (error.code !== 'REPLICA_EMPTY' && error.code !== 'NO_SNAPSHOT')) throw error;
     switchToWal(path, false);
-  }
-}
-
-function switchToWal(path: string, fileMustExist = true): void {
-  const connection = new Database(path, { fileMustExist, timeout: 5000 });
-  try {
-    connection.pragma('journal_mode = WAL');
-  } finally {
-    connection.close();
   }
 }
 

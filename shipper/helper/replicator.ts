@@ -4,7 +4,6 @@
  * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
  * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec as codecNamed, type Codec } from '../../replica/format/codec.ts';
 import { formatPosition } from '../../replica/position.ts';
@@ -13,11 +12,13 @@ import type { Settings } from '../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
 import { beginShipping } from './begin-shipping.ts';
 import { ContinuityLost, type CapturedSegment } from './capture.ts';
+import { FollowedDatabase } from './followed-database.ts';
 import { Follower } from './follower.ts';
 import type { Owner } from './generation-start.ts';
-import type { LiveDatabase } from './live-database.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { holdLimits } from './held-snapshot.ts';
+import type { LiveDatabase } from './live-database.ts';
 import { Pause } from './pause.ts';
 import { SegmentShipping } from './segment-shipping.ts';
 import { Shipped } from './shipped.ts';
@@ -26,12 +27,10 @@ import { Staging } from './staging.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
 import { Fenced, type UploadSettings } from './uploader.ts';
 
-/** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
-const LOOK_INTERVAL = 40;
-
 export interface ReplicatorContext {
   readonly settings: Settings;
   readonly store: Store;
+  /** The replicator's own from now on; it closes it. */
   readonly live: LiveDatabase;
   readonly owner: Owner;
   readonly now: () => number;
@@ -43,18 +42,21 @@ export class Replicator {
   readonly #codec: Codec;
   readonly #staging: Staging;
   readonly #abort = new AbortController();
-  #follower: Follower | undefined;
-  #era = 0;
   readonly #shipped = new Shipped();
   readonly #shipping: SegmentShipping;
   readonly #health: Health;
   readonly #heartbeat: Heartbeat;
   readonly #waiters = new SyncWaiters();
   readonly #pause = new Pause();
+  readonly #database: FollowedDatabase;
+  #era = 0;
+  /** How continuity was lost, until it is regained. */
+  #lost: ContinuityLost | undefined;
+  /** Ends the present try to begin. */
+  #attempt = new AbortController();
   #urgent = false;
   #stopping = false;
   #running: Promise<unknown> | undefined;
-  #lost: string | undefined;
   #firstFailure: ((error: unknown) => void) | undefined;
   #snapshotAsked: { readonly resolve: (key: string) => void; readonly reject: (error: unknown) => void }[] = [];
 
@@ -63,11 +65,14 @@ export class Replicator {
     const { settings, store, owner } = context;
     this.#health = new Health(context.emit);
     this.#heartbeat = new Heartbeat(store, settings.heartbeat, context.now);
-    this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings());
+    this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings(this.#abort.signal));
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
       disk: settings.stagingLimit,
+    });
+    this.#database = new FollowedDatabase(context.live, settings, this.#health, (lost) => {
+      this.#lose(lost);
     });
   }
 
@@ -92,14 +97,8 @@ export class Replicator {
 
   /** The end of everything committed by now; undefined while there is no generation to measure by. */
   #committed(): Place | undefined {
-    if (this.#follower === undefined || this.#lost !== undefined) return undefined;
-    try {
-      return { era: this.#era, ...this.#follower.committed() };
-    } catch (error) {
-      if (!(error instanceof ContinuityLost)) throw error;
-      this.#lose(error.reason);
-      return undefined;
-    }
+    const committed = this.#database.committed();
+    return committed && { era: this.#era, ...committed };
   }
 
   /** Makes a snapshot at the end of the present index; answers its key. */
@@ -113,16 +112,18 @@ export class Replicator {
 
   status(): ShipperStatus {
     const { settings } = this.#context;
-    const blockedBy = this.#follower?.blockedBy;
+    const { problem } = this.#health;
+    const { follower } = this.#database;
     return {
       state: this.#health.state,
       database: settings.database,
       replica: settings.replica,
       ...this.#shipped.facts(),
-      behind: this.#follower === undefined || this.#staging.length > 0 || this.#follower.hasNews(),
+      behind: follower === undefined || this.#staging.length > 0 || follower.hasNews(),
       staged: this.#staging.bytes,
-      ...(blockedBy !== undefined && { blockedBy }),
-      ...(this.#health.problem && { problem: this.#health.problem }),
+      ...(this.#lost !== undefined && { lost: this.#lost.reason }),
+      ...(follower?.blockedBy !== undefined && { blockedBy: follower.blockedBy }),
+      ...(problem !== undefined && { problem }),
       memory: process.memoryUsage.rss(),
       pid: process.pid,
     };
@@ -130,29 +131,34 @@ export class Replicator {
 
   /** Ships what is committed, then ends. Gives up after `timeout` milliseconds; then says so by throwing. */
   async stop(timeout: number): Promise<void> {
-    if (!this.#health.over) {
-      const limit = AbortSignal.timeout(timeout);
-      const gaveUp = new Promise<never>((_, reject) => {
-        limit.addEventListener('abort', () => {
-          const { problem } = this.#health;
-          const why = problem === undefined ? '' : ` (${problem.message})`;
-          reject(
-            new SeawallError(
-              'unreachable',
-              'STOP_TIMEOUT',
-              `not everything was uploaded within ${timeout} ms${why}; the rest is shipped at the next start`,
-            ),
-          );
-        });
-      });
-      try {
-        await Promise.race([this.sync(), gaveUp]);
-        if (this.#heartbeat.wanted) await Promise.race([this.#beat(), gaveUp]);
-      } finally {
-        await this.#end('stopped');
-      }
-    } else {
+    if (this.#health.over) {
       await this.#end(this.#health.state);
+      return;
+    }
+    if (this.#database.live === undefined) {
+      const why = this.#health.problem?.message ?? '';
+      await this.#end('stopped');
+      throw new SeawallError('refused', 'STOPPED_WAITING', `stopped while there was no database to follow: ${why}`);
+    }
+    const limit = AbortSignal.timeout(timeout);
+    const gaveUp = new Promise<never>((_, reject) => {
+      limit.addEventListener('abort', () => {
+        const { problem } = this.#health;
+        const why = problem === undefined ? '' : ` (${problem.message})`;
+        reject(
+          new SeawallError(
+            'unreachable',
+            'STOP_TIMEOUT',
+            `not everything was uploaded within ${timeout} ms${why}; the rest is shipped at the next start`,
+          ),
+        );
+      });
+    });
+    try {
+      await Promise.race([this.sync(), gaveUp]);
+      if (this.#heartbeat.wanted) await Promise.race([this.#beat(), gaveUp]);
+    } finally {
+      await this.#end('stopped');
     }
   }
 
@@ -163,17 +169,21 @@ export class Replicator {
     await this.#running?.catch(() => undefined);
     this.#health.enter(state);
     this.#rejectAll(this.#health.farewell());
+    this.#database.close();
   }
 
   async #run(reason: string, started: () => void): Promise<void> {
-    const looking = this.#lookLoop();
+    const looking = this.#database.lookUntil(this.#abort.signal).catch((error: unknown) => {
+      this.#fail(error);
+    });
     try {
       await this.#begin(reason);
-      started();
       while (!this.#stopping) {
         const passed = performance.now();
         this.#urgent = false;
-        if (this.#lost !== undefined) await this.#begin(this.#lost);
+        if (this.#lost !== undefined) await this.#begin(this.#lost.reason);
+        if (this.#lost !== undefined) continue;
+        started();
         await this.#shipCommitted();
         await this.#takeSnapshots();
         if (this.#heartbeat.due) await this.#beat();
@@ -190,42 +200,39 @@ export class Replicator {
     return !this.#stopping && this.#lost === undefined && !this.#urgent && this.#snapshotAsked.length === 0;
   }
 
-  async #lookLoop(): Promise<void> {
-    while (!this.#stopping) {
-      if (this.#follower !== undefined && this.#lost === undefined) {
-        try {
-          if (this.#context.live.replaced()) throw replacedError(this.#context.settings.database);
-          this.#follower.look();
-        } catch (error) {
-          if (error instanceof ContinuityLost) this.#lose(error.reason);
-          else {
-            this.#fail(error);
-            return;
-          }
-        }
-      }
-      await sleep(LOOK_INTERVAL, undefined, { signal: this.#abort.signal }).catch(() => undefined);
-    }
-  }
-
-  /** Goes on in the generation that is there, or starts one; again and again until it stands. */
+  /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
   async #begin(cause: string): Promise<void> {
-    const { live, settings, now } = this.#context;
-    this.#follower = undefined;
+    if (cause === 'database-replaced') {
+      await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
+      await this.#database.findAnew(this.#abort.signal);
+    }
+    const { settings, now } = this.#context;
+    const live = this.#database.live!;
     this.#staging.clear();
     this.#era++;
     this.#lost = undefined;
+    this.#attempt = new AbortController();
+    const signal = AbortSignal.any([this.#abort.signal, this.#attempt.signal]);
     this.#health.enter('snapshotting');
-    const started = await beginShipping(this.#context, {
-      cause,
-      codec: this.#codec,
-      signal: this.#abort.signal,
-      upload: this.#uploadSettings(),
-    });
-    this.#health.succeeded();
-    this.#shipping.claimed(started.point.index);
-    this.#shipped.began(this.#era, started);
-    this.#follower = new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started);
+    try {
+      const started = await beginShipping(
+        { ...this.#context, live },
+        {
+          cause,
+          newest: this.#shipped.end?.point.state.time ?? 0,
+          codec: this.#codec,
+          signal,
+          upload: this.#uploadSettings(signal),
+        },
+      );
+      this.#health.succeeded('store');
+      this.#shipping.claimed(started.point.index);
+      this.#shipped.began(this.#era, started);
+      this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started));
+    } catch (error) {
+      this.#database.lostBy(error);
+      return;
+    }
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
     this.#waiters.placeAll(this.#committed());
@@ -235,29 +242,32 @@ export class Replicator {
   /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
   async #shipCommitted(): Promise<void> {
     const goal = this.#committed();
+    this.#waiters.placeAll(goal);
     while (goal !== undefined) {
-      await this.#shipStaged();
-      const follower = this.#follower;
-      if (this.#stopping || this.#lost !== undefined || follower === undefined || follower.captured(goal)) return;
-      try {
-        if (follower.capture() === 'overflow') throw new ContinuityLost('staging-full', 'staging is full');
-      } catch (error) {
-        if (!(error instanceof ContinuityLost)) throw error;
-        this.#lose(error.reason);
-        return;
-      }
+      await this.#shipStaged(this.#abort.signal);
+      const { follower } = this.#database;
+      if (this.#stopping || follower === undefined || follower.captured(goal)) return;
+      if (!this.#database.capture()) return;
     }
   }
 
-  async #ship(segment: CapturedSegment): Promise<void> {
-    const { now, emit } = this.#context;
-    if ((await this.#shipping.ship(segment)) === 'contested') {
-      this.#lose('contested');
-      return;
+  /** Puts everything into the bucket that was captured so far. */
+  async #shipStaged(signal: AbortSignal): Promise<void> {
+    for (let segment = this.#staging.first(); segment !== undefined; segment = this.#staging.first()) {
+      if (!(await this.#ship(segment, signal))) return;
     }
-    this.#health.succeeded();
-    if (this.#lost !== undefined) return; // staging was dropped meanwhile; what this segment was is history now
-    this.#staging.shift();
+  }
+
+  /** False when the segment's history is not to be gone on with. */
+  async #ship(segment: CapturedSegment, signal: AbortSignal): Promise<boolean> {
+    const { now, emit } = this.#context;
+    const outcome = await this.#shipping.ship(segment, signal);
+    if (outcome !== 'shipped') {
+      this.#database.lostBy(new ContinuityLost(outcome, `seen at ${segment.key}`));
+      return false;
+    }
+    this.#health.succeeded('store');
+    if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile: this segment is the last of it
     this.#shipped.segment(this.#era, segment, now());
     emit({
       type: 'segment',
@@ -267,55 +277,51 @@ export class Replicator {
       frames: segment.frames,
     });
     if (segment.endsOnCommit) this.#reached();
+    return true;
   }
 
   async #takeSnapshots(): Promise<void> {
     const asked = this.#snapshotAsked;
-    if (asked.length === 0 || this.#follower === undefined || this.#lost !== undefined) return;
+    const { live, follower } = this.#database;
+    if (asked.length === 0 || live === undefined || follower === undefined) return;
     this.#snapshotAsked = [];
     try {
-      await this.#shipping.checkClaim();
-      const written = await takeSnapshot(this.#context, this.#follower, {
+      const gone = await this.#shipping.checkClaim(this.#abort.signal);
+      if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
+      const written = await takeSnapshot({ ...this.#context, live }, follower, {
         codec: this.#codec,
-        signal: this.#abort.signal,
-        shipCaptured: () => this.#shipStaged(),
+        signal: AbortSignal.any([this.#abort.signal, this.#attempt.signal]),
+        limits: holdLimits(this.#context.settings),
+        shipCaptured: (signal) => this.#shipStaged(signal),
       });
       this.#shipped.snapshot(written.size);
       for (const { resolve } of asked) resolve(written.key);
     } catch (error) {
       for (const { reject } of asked) reject(error);
-      if (error instanceof ContinuityLost) this.#lose(error.reason);
-      else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') this.#lose('checksum-mismatch');
-      else if (error instanceof Fenced) throw error;
-    }
-  }
-
-  /** Puts everything into the bucket that was captured so far. */
-  async #shipStaged(): Promise<void> {
-    for (;;) {
-      const segment = this.#staging.first();
-      if (segment === undefined || this.#stopping || this.#lost !== undefined) return;
-      await this.#ship(segment);
+      if (error instanceof ContinuityLost) this.#database.lostBy(error);
+      else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
+        this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
+      } else if (error instanceof Fenced) throw error;
     }
   }
 
   /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
   async #beat(): Promise<void> {
     const { end } = this.#shipped;
-    if (end === undefined || this.#staging.length > 0 || this.#follower?.hasNews() === true) return;
+    if (end === undefined || this.#staging.length > 0 || this.#database.follower?.hasNews() === true) return;
     try {
       await this.#heartbeat.beat(end.point);
     } catch (error) {
-      this.#health.failed(error, 1);
+      this.#health.failed('store', error, 1);
     }
   }
 
-  #uploadSettings(): UploadSettings {
+  #uploadSettings(signal: AbortSignal): UploadSettings {
     return {
       retryMax: this.#context.settings.retryMax,
-      signal: this.#abort.signal,
+      signal,
       onFailure: (error, failures) => {
-        this.#health.failed(error, failures);
+        this.#health.failed('store', error, failures);
         if (this.#shipped.end === undefined && this.#firstFailure !== undefined) {
           this.#firstFailure(error);
           this.#firstFailure = undefined;
@@ -324,9 +330,13 @@ export class Replicator {
     };
   }
 
-  #lose(reason: string): void {
-    this.#lost ??= reason;
+  #lose(lost: ContinuityLost): void {
+    // What was captured of a file that was replaced is shipped yet; all else cannot be gone on with.
+    if (lost.reason !== 'database-replaced') this.#staging.clear();
+    this.#lost = this.#lost?.reason === 'database-replaced' ? this.#lost : lost;
+    this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
     this.#waiters.unplace();
+    this.#attempt.abort(lost);
     this.#pause.end();
   }
 
@@ -347,13 +357,4 @@ export class Replicator {
     this.#waiters.rejectAll(error);
     for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
   }
-}
-
-function replacedError(path: string): SeawallError {
-  return new SeawallError(
-    'refused',
-    'DATABASE_REPLACED',
-    `${path} (or its -shm) was replaced by another file while it was shipped. Stop and start the shipper to go on with the new one.`,
-    { path },
-  );
 }

@@ -14,7 +14,8 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import { differenceSegments, differingPages } from './difference.ts';
 import type { Boundary } from './follower.ts';
-import { sealAndHold, takeClaim, type GenerationSettings } from './generation-start.ts';
+import { holdAll, takeClaim, type GenerationSettings } from './generation-start.ts';
+import { underHeldSnapshot } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Fenced } from './uploader.ts';
 
@@ -37,28 +38,26 @@ export type Resumed =
       readonly bytes: number;
       readonly segments: number;
     }
-  /** Why a new generation is needed. */
-  | { readonly kind: 'impossible'; readonly reason: string };
+  /** Why a new generation is needed, and the time of the newest state known here, milliseconds since 1970. */
+  | { readonly kind: 'impossible'; readonly reason: string; readonly newest: number };
 
-export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'onProgress'> {
+export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'notBefore' | 'onProgress'> {
   readonly segmentSize: number;
-  readonly upload: (segment: CapturedSegment) => Promise<void>;
+  readonly upload: (segment: CapturedSegment, signal: AbortSignal) => Promise<void>;
 }
 
 /** Throws what the store throws (to be tried again), and Fenced when another shipper took the claim meanwhile. */
 export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
   const found = await readEnd(store);
-  if ('reason' in found) return { kind: 'impossible', reason: found.reason };
+  if ('reason' in found) return { kind: 'impossible', ...found };
   const { end, claim } = found;
-  if (end.hashes.pageSize !== live.pageSize) return { kind: 'impossible', reason: 'page-size-changed' };
+  const impossible = (reason: string): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
+  if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
 
-  const boundary = await sealAndHold(live, settings);
-  try {
+  return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed): Promise<Resumed> => {
     const pages = live.snapshotPages();
-    const differing = await differingPages(live, pages, end.hashes, settings.signal);
-    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
-      return { kind: 'impossible', reason: 'mostly-different' };
-    }
+    const differing = await differingPages(live, pages, end.hashes, signal, progressed);
+    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) return impossible('mostly-different');
     const way = differing.length === 0 && pages === end.hashes.pages ? 'unchanged' : 'difference';
     const time = Math.max(settings.now(), end.state.time);
     await takeClaim(store, claim, end.generation, time, settings.owner);
@@ -67,12 +66,13 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
     let last: CapturePoint | undefined;
     for (const segment of differenceSegments(live, end, differing, { pages, time }, settings)) {
       try {
-        await settings.upload(segment);
+        await settings.upload(segment, signal);
       } catch (error) {
         // The former shipper was faster to this key: that generation is its own.
-        if (error instanceof Fenced) return { kind: 'impossible', reason: 'contested' };
+        if (error instanceof Fenced) return impossible('contested');
         throw error;
       }
+      progressed();
       bytes += segment.bytes.length;
       segments++;
       last = segment.after;
@@ -83,7 +83,7 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
     const wal = walPrefix(generation);
     const later = store.list(wal, `${wal}${hex8(index)}_~`);
     const beyond = await later[Symbol.asyncIterator]().next();
-    if (beyond.done !== true) return { kind: 'impossible', reason: 'contested' };
+    if (beyond.done !== true) return impossible('contested');
     const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
     return {
       kind: 'resumed',
@@ -96,27 +96,30 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
       bytes,
       segments,
     };
-  } finally {
-    live.releaseSnapshot();
-  }
+  });
 }
 
-async function readEnd(
-  store: Store,
-): Promise<
-  { readonly end: ReplicaEnd; readonly claim: Awaited<ReturnType<typeof readClaim>> } | { readonly reason: string }
-> {
+interface Found {
+  readonly end: ReplicaEnd;
+  readonly claim: Awaited<ReturnType<typeof readClaim>>;
+}
+
+async function readEnd(store: Store): Promise<Found | { readonly reason: string; readonly newest: number }> {
+  let newest = 0;
   try {
     // The claim is read first: if another shipper takes it after that, taking it here fails.
     const claim = await readClaim(store);
-    const { current } = await loadTimeline(store);
-    if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica' };
-    if (claim !== undefined && claim.claim.generation !== current.id) return { reason: 'generation-without-snapshot' };
+    const { current, head } = await loadTimeline(store);
+    newest = head?.committed ?? 0;
+    if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica', newest };
+    if (claim !== undefined && claim.claim.generation !== current.id) {
+      return { reason: 'generation-without-snapshot', newest };
+    }
     return { end: await readReplicaEnd(store, current), claim };
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
-    return { reason };
+    return { reason, newest };
   }
 }
 

@@ -6,13 +6,16 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CapturedSegment } from './capture.ts';
+import { crc32 } from 'node:zlib';
+import { ContinuityLost, type CapturedSegment } from './capture.ts';
 
 interface Waiting {
   readonly segment: CapturedSegment;
   /** Set when the bytes are in a file instead of in memory. */
   readonly file: string | undefined;
   readonly size: number;
+  /** Of the file's bytes. */
+  readonly crc: number;
 }
 
 export class Staging {
@@ -42,34 +45,54 @@ export class Staging {
     return this.#memory + this.#disk;
   }
 
-  /** Adds a segment. False when the bound is reached: then nothing was added and continuity must be given up. */
-  push(segment: CapturedSegment): boolean {
+  /**
+   * Adds a segment. Throws {@link ContinuityLost}: `staging-full` at the bound or when the disk is full, `staging-lost`
+   * when the disk fails otherwise; nothing was added then.
+   */
+  push(segment: CapturedSegment): void {
     const size = segment.bytes.length;
     if (this.#memory + size <= this.#memoryLimit) {
-      this.#waiting.push({ segment, file: undefined, size });
+      this.#waiting.push({ segment, file: undefined, size, crc: 0 });
       this.#memory += size;
-      return true;
+      return;
     }
-    if (this.#disk + size > this.#diskLimit) return false;
+    if (this.#disk + size > this.#diskLimit) {
+      throw new ContinuityLost(
+        'staging-full',
+        `captured segments reached the staging limit of ${this.#diskLimit} bytes`,
+      );
+    }
     const file = join(this.#folder, `${String(this.#count++).padStart(12, '0')}.segment`);
-    writeDurably(file, segment.bytes);
-    this.#waiting.push({ segment: { ...segment, bytes: Buffer.alloc(0) }, file, size });
+    try {
+      writeDurably(file, segment.bytes);
+    } catch (error) {
+      dropQuietly(file);
+      const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
+      throw new ContinuityLost(full ? 'staging-full' : 'staging-lost', `${file} cannot be written: ${String(error)}`);
+    }
+    this.#waiting.push({ segment: { ...segment, bytes: NOTHING }, file, size, crc: crc32(segment.bytes) });
     this.#disk += size;
-    return true;
   }
 
-  /** The oldest segment, with its bytes. */
+  /** The oldest segment, with its bytes. Throws {@link ContinuityLost} (`staging-lost`) when they cannot be read. */
   first(): CapturedSegment | undefined {
     const waiting = this.#waiting[0];
     if (waiting?.file === undefined) return waiting?.segment;
-    return { ...waiting.segment, bytes: readFileSync(waiting.file) };
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(waiting.file);
+    } catch (error) {
+      throw new ContinuityLost('staging-lost', `${waiting.file} cannot be read: ${String(error)}`);
+    }
+    if (crc32(bytes) === waiting.crc) return { ...waiting.segment, bytes };
+    throw new ContinuityLost('staging-lost', `${waiting.file} is not as it was written`);
   }
 
-  /** Forgets the oldest segment, once it is in the bucket. */
-  shift(): void {
-    const waiting = this.#waiting.shift();
-    if (waiting === undefined) return;
-    this.#release(waiting);
+  /** Forgets the oldest segment, once it is in the bucket. Says false when it was dropped before. */
+  done(segment: CapturedSegment): boolean {
+    if (this.#waiting[0]?.segment.after !== segment.after) return false;
+    this.#release(this.#waiting.shift()!);
+    return true;
   }
 
   clear(): void {
@@ -81,8 +104,19 @@ export class Staging {
     if (waiting.file === undefined) this.#memory -= waiting.size;
     else {
       this.#disk -= waiting.size;
-      rmSync(waiting.file, { force: true });
+      dropQuietly(waiting.file);
     }
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** What cannot be deleted now is deleted at the next start. */
+function dropQuietly(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // the disk fails; there is nothing else to do
   }
 }
 

@@ -1,0 +1,114 @@
+/** Keeps the WAL short: carries out what the checkpoint policy decides, and remembers what stood in the way. */
+import { frameSize } from '../../replica/wal/format.ts';
+import { decideCheckpoint, type CheckpointLimits } from './checkpoint-policy.ts';
+import type { Blocker, LiveDatabase } from './live-database.ts';
+import type { WalIndex } from './wal-index.ts';
+
+/**
+ * When the WAL is looked after. `ended`: its present index has no frames yet. `idle`, `busy`: there were no commits
+ * since the last look, or some. `uploading`: all that is committed was just captured, to be uploaded.
+ */
+export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading';
+
+/** Takes all frames that the WAL index tells of; throws when it cannot, and then they stay in the WAL. */
+export type Capture = (wal: WalIndex) => void;
+
+export class Checkpointer {
+  readonly #live: LiveDatabase;
+  readonly #limits: CheckpointLimits;
+  /** Frames at the last seal, while the WAL still is as it was then. */
+  #sealedFrames: number | undefined;
+  /** When the first frame of the present index was seen, by the steady clock. */
+  #indexSince: number | undefined;
+  #lastPassive = -Infinity;
+  #lastBlocked = -Infinity;
+  #blockedTries = 0;
+  #blockedBy: Blocker | undefined;
+
+  constructor(live: LiveDatabase, limits: CheckpointLimits) {
+    this.#live = live;
+    this.#limits = limits;
+  }
+
+  /** What kept the last seal or checkpoint from happening; undefined when nothing does. */
+  get blockedBy(): Blocker | undefined {
+    return this.#blockedBy;
+  }
+
+  /** The WAL was begun anew, or went on after a seal. */
+  restarted(): void {
+    this.#sealedFrames = undefined;
+    this.#indexSince = undefined;
+  }
+
+  /** Answers `pin-moved` when a seal was tried in vain, so that the caller does not know where the pin stands now. */
+  maintain(
+    wal: WalIndex,
+    occasion: Occasion,
+    { advancePin, capture }: { readonly advancePin: () => void; readonly capture: Capture },
+  ): 'pin-moved' | undefined {
+    const live = this.#live;
+    if (live.snapshotHeld) return undefined;
+    const size = frameSize(live.pageSize);
+    const clock = performance.now();
+    if (occasion !== 'ended' && wal.frames > 0) this.#indexSince ??= clock;
+    const frames = occasion !== 'ended' && wal.frames !== this.#sealedFrames ? wal.frames : 0;
+    const action = decideCheckpoint(
+      {
+        frames,
+        used: frames * size,
+        pending: (wal.frames - wal.backfilled) * size,
+        get fileSize() {
+          return live.walFileSize();
+        },
+        indexAge: this.#indexSince === undefined ? 0 : clock - this.#indexSince,
+        sincePassive: clock - this.#lastPassive,
+        sinceBlocked: clock - this.#lastBlocked,
+        blockedTries: this.#blockedTries,
+        busy: occasion === 'busy',
+        uploading: occasion === 'uploading',
+      },
+      this.#limits,
+    );
+    switch (action.kind) {
+      case 'none':
+        break;
+      case 'passive':
+        this.#lastPassive = clock;
+        advancePin();
+        if (live.checkpointPassive() === 'disk') this.#blockedBy = 'disk';
+        else if (this.#blockedBy === 'disk') this.#blockedBy = undefined;
+        break;
+      case 'seal-idle':
+        if (live.sealIdle(capture)) this.#sealed(wal.frames);
+        break;
+      case 'seal':
+        return this.#seal(capture);
+    }
+    return undefined;
+  }
+
+  /** What there is is captured before the write lock is taken, so that only a tail is left under it. */
+  #seal(capture: Capture): 'pin-moved' | undefined {
+    const ahead = this.#live.walIndex();
+    if (ahead === undefined) return undefined;
+    capture(ahead);
+    const result = this.#live.seal(capture);
+    if (result.kind === 'sealed') {
+      this.#sealed(result.wal.frames);
+      return undefined;
+    }
+    this.#blockedBy = result.by;
+    this.#blockedTries++;
+    this.#lastBlocked = performance.now();
+    return 'pin-moved';
+  }
+
+  /** The index ends here, unless the app goes on without restarting the WAL; until then there is nothing to do. */
+  #sealed(frames: number): void {
+    this.#sealedFrames = frames;
+    this.#blockedBy = undefined;
+    this.#blockedTries = 0;
+    if (this.#live.walFileSize() >= this.#limits.shrinkAt) this.#live.shrinkWal();
+  }
+}

@@ -1,0 +1,149 @@
+/** The database that is followed: looked at again and again, left when another file takes its place, and found anew. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Settings } from '../options.ts';
+import { ContinuityLost } from './capture.ts';
+import type { Follower } from './follower.ts';
+import type { Health } from './health.ts';
+import type { LiveDatabase } from './live-database.ts';
+import { reopen } from './reopening.ts';
+import { WalWatch } from './wal-watch.ts';
+
+/** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
+const LOOK_INTERVAL = 40;
+/** Milliseconds until the next look after one that failed. */
+const AFTER_FAILED_LOOK = 1000;
+
+export class FollowedDatabase {
+  readonly #settings: Settings;
+  readonly #health: Health;
+  readonly #onLost: (lost: ContinuityLost) => void;
+  #open: { readonly live: LiveDatabase; readonly watch: WalWatch } | undefined;
+  #follower: Follower | undefined;
+  /** Another file has its place: the one that is open must not be touched any more. */
+  #replaced = false;
+
+  /** `live` is its own from now on. `onLost` is told when continuity is lost; nothing is captured then until `follow`. */
+  constructor(live: LiveDatabase, settings: Settings, health: Health, onLost: (lost: ContinuityLost) => void) {
+    this.#settings = settings;
+    this.#health = health;
+    this.#onLost = onLost;
+    this.#take(live);
+  }
+
+  /** Undefined while there is none that could be followed. */
+  get live(): LiveDatabase | undefined {
+    return this.#open?.live;
+  }
+
+  /** Undefined while nothing is captured. */
+  get follower(): Follower | undefined {
+    return this.#follower;
+  }
+
+  follow(follower: Follower): void {
+    this.#follower = follower;
+  }
+
+  /** Captures nothing more; the WAL is kept short all the same. */
+  letGo(): void {
+    this.#follower = undefined;
+  }
+
+  /** The end of everything committed by now; undefined while nothing is captured, or when it cannot be told now. */
+  committed(): ReturnType<Follower['committed']> | undefined {
+    return this.#try((follower) => follower.committed());
+  }
+
+  /** Captures what comes next. False when that is impossible now. */
+  capture(): boolean {
+    return (
+      this.#try((follower) => {
+        follower.capture();
+        return true;
+      }) === true
+    );
+  }
+
+  #try<T>(act: (follower: Follower) => T): T | undefined {
+    if (this.#follower === undefined || this.#open === undefined) return undefined;
+    try {
+      this.#open.watch.checkPlace();
+      return act(this.#follower);
+    } catch (error) {
+      this.#noted(error);
+      return undefined;
+    }
+  }
+
+  /** Tells of a loss of continuity; any other error is thrown on. */
+  lostBy(error: unknown): void {
+    if (!(error instanceof ContinuityLost)) throw error;
+    if (error.reason === 'database-replaced') this.#captureTheRest();
+    this.letGo();
+    this.#onLost(error);
+  }
+
+  async lookUntil(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const pause = this.#look() ? LOOK_INTERVAL : AFTER_FAILED_LOOK;
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** False when it failed and is to be tried again. */
+  #look(): boolean {
+    if (this.#open === undefined || this.#replaced) return true;
+    try {
+      this.#open.watch.look(this.#follower);
+      this.#health.succeeded('database');
+      return true;
+    } catch (error) {
+      return this.#noted(error);
+    }
+  }
+
+  /** True for a loss of continuity, which is no failure of the database. */
+  #noted(error: unknown): boolean {
+    if (error instanceof ContinuityLost) this.lostBy(error);
+    else this.#failed(error);
+    return error instanceof ContinuityLost;
+  }
+
+  /** Lets the replaced file go and waits for the one in its place, for as long as it takes. */
+  async findAnew(signal: AbortSignal): Promise<void> {
+    const former = this.#open?.live;
+    if (former === undefined) return;
+    this.#open = undefined;
+    this.#take(
+      await reopen(former, this.#settings, signal, (error) => {
+        this.#failed(error);
+      }),
+    );
+    this.#health.succeeded('database');
+  }
+
+  close(): void {
+    if (this.#replaced) this.#open?.live.abandon().release();
+    else this.#open?.live.close();
+    this.#open = undefined;
+  }
+
+  #take(live: LiveDatabase): void {
+    this.#open = { live, watch: new WalWatch(live, this.#settings) };
+    this.#replaced = false;
+  }
+
+  /** The former file's descriptors still lead to its WAL: its last commits are captured before it is let go. */
+  #captureTheRest(): void {
+    this.#replaced = true;
+    try {
+      this.#follower?.captureTheRest();
+    } catch (error) {
+      if (!(error instanceof ContinuityLost)) this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#health.failed('database', error, this.#health.failures('database') + 1);
+  }
+}

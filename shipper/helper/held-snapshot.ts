@@ -1,0 +1,103 @@
+/**
+ * A held snapshot: the database file stands still at the end of a WAL index while it is read and uploaded, and the app
+ * goes on writing to a WAL that nobody may checkpoint.
+ *
+ * So the WAL grows for as long as the snapshot is held. While the store takes what it is given, that is the price of a
+ * large database; when the store is away, the snapshot is given up at a bound, and the WAL is let go.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SeawallError } from '../../replica/errors.ts';
+import { frameSize } from '../../replica/wal/format.ts';
+import type { Settings } from '../options.ts';
+import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
+import type { WalIndex } from './wal-index.ts';
+
+/** Milliseconds between two tries to begin, and how many tries go without a lock for each that takes one. */
+const TRY_PAUSE = 5;
+const LOCK_EVERY = 20;
+/** Milliseconds between two looks at how much a snapshot costs. */
+const WATCH_PAUSE = 100;
+
+export interface HoldLimits {
+  /** Bytes the WAL may grow by while the store takes nothing. */
+  readonly most: number;
+  /** Milliseconds without progress after which the store counts as away. */
+  readonly patience: number;
+}
+
+export interface HoldSettings {
+  readonly signal: AbortSignal;
+  readonly limits: HoldLimits;
+  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
+  readonly onBlocked: (by: Blocker) => void;
+}
+
+/** The disk that captured segments may take, the WAL may take in their place; never less than an index is long. */
+export function holdLimits(settings: Settings): HoldLimits {
+  return { most: Math.max(settings.stagingLimit, settings.sealAt), patience: settings.retryMax };
+}
+
+/** What goes on under a held snapshot; `progressed` is to be called whenever the store took something. */
+export type HeldWork<T> = (wal: WalIndex, signal: AbortSignal, progressed: () => void) => Promise<T>;
+
+/**
+ * Begins a snapshot by `hold`, as soon as the app lets it, and does `work` under it; lets it go in any case. Throws
+ * `unreachable` (SNAPSHOT_GIVEN_UP) when it was given up: what `work` had put into the store by then stays there.
+ */
+export async function underHeldSnapshot<T>(
+  live: LiveDatabase,
+  hold: (locking: boolean) => SealResult,
+  settings: HoldSettings,
+  work: HeldWork<T>,
+): Promise<T> {
+  const { signal, limits } = settings;
+  const givenUp = new AbortController();
+  let watch: NodeJS.Timeout | undefined;
+  try {
+    const wal = await begin(hold, settings);
+    let progress = performance.now();
+    watch = setInterval(() => {
+      const stalled = performance.now() - progress;
+      if (stalled < limits.patience || grownSince(live, wal) <= limits.most) return;
+      clearInterval(watch);
+      live.releaseSnapshot();
+      givenUp.abort(tooLong(limits, stalled));
+    }, WATCH_PAUSE);
+    const result = await work(wal, AbortSignal.any([signal, givenUp.signal]), () => {
+      progress = performance.now();
+    });
+    // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
+    givenUp.signal.throwIfAborted();
+    return result;
+  } finally {
+    clearInterval(watch);
+    live.releaseSnapshot();
+  }
+}
+
+async function begin(hold: (locking: boolean) => SealResult, settings: HoldSettings): Promise<WalIndex> {
+  for (let tries = 0; ; tries++) {
+    settings.signal.throwIfAborted();
+    const locking = tries % LOCK_EVERY === 0;
+    const result = hold(locking);
+    if (result.kind === 'sealed') return result.wal;
+    if (locking) settings.onBlocked(result.by);
+    await sleep(TRY_PAUSE, undefined, { signal: settings.signal });
+  }
+}
+
+function grownSince(live: LiveDatabase, start: WalIndex): number {
+  const now = live.walIndex();
+  if (now === undefined) return 0;
+  const sameLife = now.salt1 === start.salt1 && now.salt2 === start.salt2;
+  return (now.frames - (sameLife ? start.frames : 0)) * frameSize(live.pageSize);
+}
+
+function tooLong({ most }: HoldLimits, stalled: number): SeawallError {
+  return new SeawallError(
+    'unreachable',
+    'SNAPSHOT_GIVEN_UP',
+    `the store took nothing for ${Math.round(stalled)} ms while the WAL grew by ${most} bytes under a held snapshot; it was given up, and is made anew once the store is back`,
+    { expected: most },
+  );
+}

@@ -1,0 +1,11 @@
+/** Switches a database to WAL, and makes it where it does not exist and need not. */
+import Database from 'better-sqlite3';
+
+export function switchToWal(path: string, fileMustExist = true): void {
+  const connection = new Database(path, { fileMustExist, timeout: 5000 });
+  try {
+    connection.pragma('journal_mode = WAL');
+  } finally {
+    connection.close();
+  }
+}
