@@ -31,7 +31,7 @@ export const restoreCommand: Command = {
     region: { value: 'region', help: 'with --lambda: where the function is, unless its ARN or AWS_REGION says so' },
   },
   examples: [
-    { line: 'seawall restore s3://backups/app?region=eu-central-1 -o app.db', says: 'the latest state' },
+    { line: `seawall restore 's3://backups/app?region=eu-central-1' -o app.db`, says: 'the latest state' },
     { line: 'seawall restore ./bucket -o before.db --at 2026-03-01T11:59:00Z', says: 'as it was at a moment' },
     {
       line: 'seawall restore ./bucket -o app.db --at 0123456789abcdef/00000003/00001038 --force',

@@ -61,7 +61,7 @@ export const shipCommand: Command = {
     verbose: { short: 'v', help: 'also tells what was shipped, at most one line in each sync interval' },
   },
   examples: [
-    { line: 'seawall ship app.db s3://backups/app?region=eu-central-1', says: 'beside the app, in its own terminal' },
+    { line: `seawall ship app.db 's3://backups/app?region=eu-central-1'`, says: 'beside the app, in its own terminal' },
     {
       line: 'seawall ship /data/app.db ./bucket --restore if-missing --sync-interval 250ms',
       says: 'on a machine whose disk may be new: restore first, then ship',
