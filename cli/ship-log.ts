@@ -80,11 +80,14 @@ export class ShipLog {
         if (!this.#isNew(`blocked by ${event.by}`)) return;
         break;
       case 'problem':
+        // People hear it from the event `helper`.
+        if (event.error.code === 'HELPER_ENDED' && !this.#terminal.json) return;
         if (!this.#terminal.json && !this.#isNew(`${event.error.code} ${event.error.message}`)) return;
         break;
       case 'recovered':
         this.#told.clear();
         break;
+      case 'helper':
       case 'generation':
       case 'resumed':
       case 'restored':
@@ -151,6 +154,10 @@ function wordsOf(event: ShipperEvent): string {
       return `the WAL cannot be followed on (${REASONS[event.cause] ?? event.cause}): ${event.message}`;
     case 'blocked':
       return `waiting: ${BLOCKERS[event.by] ?? event.by} keeps the WAL from being ended`;
+    case 'helper':
+      return event.change === 'ended'
+        ? `the helper process ${event.how}; the next one starts in ${spanWords(event.delay)}`
+        : `a new helper process (${event.pid}) goes on`;
     case 'segment':
     case 'progress':
     case 'state':

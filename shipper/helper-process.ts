@@ -1,4 +1,4 @@
-/** The handle's side of the helper process: starts it, asks it, hears its events, notices its end. */
+/** One helper process as the app sees it: starts it, asks it, hears its events, notices its end. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -12,20 +12,35 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
+/** The helper is gone; what was asked of it has no answer. */
+export class HelperEnded extends SeawallError {
+  /** Such as 'ended with SIGKILL'. */
+  readonly how: string;
+  constructor(how: string) {
+    super('local', 'HELPER_ENDED', `the helper process ${how}`);
+    this.how = how;
+  }
+}
+
 const KEPT_STDERR = 4096;
 /** Most of what the helper allocates dies at once; a large young generation would only cost memory (some 100 MB). */
 const HELPER_FLAGS = ['--max-semi-space-size=2'];
 
 export class HelperProcess {
   readonly #child: ChildProcess;
-  readonly #onEvent: (event: ShipperEvent) => void;
+  readonly #onEvent: (shipment: number, event: ShipperEvent) => void;
   readonly #pending = new Map<number, Pending>();
   readonly #exited: Promise<void>;
   #asked = 0;
   #stderr = '';
-  #ended: SeawallError | undefined;
+  #ending = false;
+  #ended: HelperEnded | undefined;
 
-  constructor(onEvent: (event: ShipperEvent) => void, onExit: (error: SeawallError) => void) {
+  /**
+   * `onExit` is told once, when the process is gone. Nothing else counts as its end: a helper that is stopped or slow
+   * still holds the database, and two would be one too many.
+   */
+  constructor(onEvent: (shipment: number, event: ShipperEvent) => void, onExit: (error: HelperEnded) => void) {
     this.#onEvent = onEvent;
     // The helper stands beside this module, as source or as built.
     const entry = fileURLToPath(new URL(`./helper/main${extname(import.meta.url)}`, import.meta.url));
@@ -49,14 +64,23 @@ export class HelperProcess {
     this.#child.on('message', (message: FromHelper) => {
       this.#hear(message);
     });
-    this.#child.on('error', (error) => {
-      this.#end(error.message, onExit);
-    });
     this.#exited = new Promise((resolve) => {
-      this.#child.on('close', (code, signal) => {
-        const output = this.#stderr.trim();
-        this.#end(`ended with ${signal ?? `code ${code}`}${output === '' ? '' : `: ${output}`}`, onExit);
+      const end = (how: string): void => {
+        this.#end(how, onExit);
         resolve();
+      };
+      this.#child.on('error', (error) => {
+        if (this.#child.pid === undefined) end(`could not be started: ${error.message}`);
+      });
+      // Not at 'close', which does not come after a disconnect from this side.
+      this.#child.on('exit', (code, signal) => {
+        const gone = (): void => {
+          const output = this.#stderr.trim();
+          end(`ended with ${signal ?? `code ${code}`}${output === '' ? '' : `: ${output}`}`);
+        };
+        const { stderr } = this.#child;
+        if (stderr === null || stderr.closed) gone();
+        else stderr.once('close', gone);
       });
     });
     this.#keepAlive();
@@ -66,32 +90,30 @@ export class HelperProcess {
     return this.#child.pid;
   }
 
-  /** Asks the helper and waits for its answer; the app's process stays alive meanwhile. */
-  ask(request: Request): Promise<unknown> {
+  /** Asks the helper and waits for its answer; the app's process stays alive meanwhile. Rejects with {@link HelperEnded}. */
+  ask(shipment: number, request: Request): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = ++this.#asked;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#keepAlive();
-      this.#child.send({ ...request, id }, (error) => {
-        if (error !== null)
-          this.#settle(id, (pending) => {
-            pending.reject(this.#ended ?? error);
-          });
-      });
+      // What cannot be sent is answered by the end of the process.
+      if (this.#child.connected) this.#child.send({ ...request, id, shipment }, () => undefined);
     });
   }
 
-  /** Resolves when the process is gone. */
-  async exited(): Promise<void> {
-    this.#child.ref();
+  /** Lets the helper end once it has shipped what was committed; resolves when it is gone. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    this.#keepAlive();
+    if (this.#child.connected) this.#child.disconnect();
     await this.#exited;
   }
 
   #hear(message: FromHelper): void {
     switch (message.tell) {
       case 'event':
-        this.#onEvent(message.event);
+        this.#onEvent(message.shipment, message.event);
         break;
       case 'answer':
         this.#settle(message.id, (pending) => {
@@ -114,27 +136,20 @@ export class HelperProcess {
     settle(pending);
   }
 
-  /**
-   * The helper alone does not keep the app running; a question that waits for its answer does, until the answer or the
-   * helper's end is known. Its end is told by the process and by its output, not by the channel alone.
-   */
+  /** The helper alone does not keep the app running; a question that waits for its answer, or for its end, does. */
   #keepAlive(): void {
-    const child = this.#child;
-    const output = child.stderr as { ref?: () => void; unref?: () => void } | null;
-    if (this.#pending.size > 0) {
-      child.ref();
-      child.channel?.ref();
-      output?.ref?.();
-    } else {
-      child.unref();
-      child.channel?.unref();
-      output?.unref?.();
+    const { channel, stderr } = this.#child;
+    // The end of the process is told after that of the channel and of its output.
+    const handles = [this.#child, channel, stderr as { ref?: () => void; unref?: () => void } | null];
+    for (const handle of handles) {
+      if (this.#pending.size > 0 || this.#ending) handle?.ref?.();
+      else handle?.unref?.();
     }
   }
 
-  #end(how: string, onExit: (error: SeawallError) => void): void {
+  #end(how: string, onExit: (error: HelperEnded) => void): void {
     if (this.#ended !== undefined) return;
-    this.#ended = new SeawallError('local', 'HELPER_ENDED', `the helper process ${how}`);
+    this.#ended = new HelperEnded(how);
     for (const [, pending] of this.#pending) pending.reject(this.#ended);
     this.#pending.clear();
     onExit(this.#ended);

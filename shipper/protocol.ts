@@ -11,6 +11,8 @@ export type ShipperState =
   | 'retrying'
   /** There is no database to follow: it is missing, locked, not in WAL mode, or its disk fails. Tried again and again. */
   | 'waiting'
+  /** The helper process ended unasked; a new one is being started. */
+  | 'restarting'
   /** Another shipper took the replica over; nothing is shipped any more. */
   | 'fenced'
   /** The database cannot be followed; nothing is shipped. */
@@ -41,12 +43,13 @@ export interface ShipperStatus {
   /** What keeps the WAL from being ended: a long `reader`, a `writer`, a `checkpoint` of the app, or its `disk`. */
   readonly blockedBy?: string;
   readonly problem?: PlainError;
+  /** What was uploaded since the helper process started. */
   readonly segments: number;
   readonly snapshots: number;
   readonly bytes: number;
-  /** Resident memory of the helper, bytes. */
-  readonly memory: number;
-  readonly pid: number;
+  /** Resident memory of the helper, bytes; like `pid`, absent while there is none. */
+  readonly memory?: number;
+  readonly pid?: number;
 }
 
 export interface PlainError {
@@ -99,21 +102,49 @@ export type ShipperEvent =
   /** Frames were lost or dropped that the replica does not have: the difference will be shipped. */
   | { readonly type: 'lost'; readonly cause: string; readonly message: string }
   | { readonly type: 'recovered'; readonly failures: number }
-  | { readonly type: 'blocked'; readonly by: string };
+  | { readonly type: 'blocked'; readonly by: string }
+  /** The helper process ended unasked: `how`, such as 'ended with SIGKILL', and when the next one is started. */
+  | {
+      readonly type: 'helper';
+      readonly change: 'ended';
+      readonly how: string;
+      readonly attempt: number;
+      /** Milliseconds. */
+      readonly delay: number;
+    }
+  /** A new helper process took over from the one that ended. */
+  | {
+      readonly type: 'helper';
+      readonly change: 'restarted';
+      readonly how: string;
+      readonly attempt: number;
+      readonly pid: number;
+    };
 
 export type Request =
-  | { readonly ask: 'start'; readonly settings: Settings }
+  | {
+      readonly ask: 'start';
+      readonly settings: Settings;
+      /** Who writes the replica, the same in every helper that this start of the shipper leads to. */
+      readonly owner: string;
+      /**
+       * A former helper of the same start has ended. The replica must still be this owner's, and the answer comes as
+       * soon as the database is held; how the store is, events tell.
+       */
+      readonly again: boolean;
+    }
   | { readonly ask: 'sync' }
   | { readonly ask: 'snapshot' }
   | { readonly ask: 'status' }
   | { readonly ask: 'stop' };
 
-export type ToHelper = Request & { readonly id: number };
+/** `shipment`: which of the helper's databases is meant. */
+export type ToHelper = Request & { readonly id: number; readonly shipment: number };
 
 export type FromHelper =
   | { readonly tell: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly tell: 'failure'; readonly id: number; readonly error: PlainError }
-  | { readonly tell: 'event'; readonly event: ShipperEvent };
+  | { readonly tell: 'event'; readonly shipment: number; readonly event: ShipperEvent };
 
 /** What `sync()` answers. */
 export interface Synced {

@@ -1,9 +1,9 @@
-/** The handle an app holds: starts the helper process, asks it, and hears what happens. */
+/** The handle an app holds of one database that is shipped. */
 import { EventEmitter } from 'node:events';
 import { SeawallError } from '../replica/errors.ts';
-import { HelperProcess } from './helper-process.ts';
+import { HelperKeeper } from './helper-keeper.ts';
+import { KeptShipment } from './kept-shipment.ts';
 import { settle, type Settings, type ShipperOptions } from './options.ts';
-import { toPlain } from './plain-error.ts';
 import type { ShipperEvent, ShipperStatus, Synced } from './protocol.ts';
 
 type EventOf<T extends ShipperEvent['type']> = Extract<ShipperEvent, { readonly type: T }>;
@@ -24,22 +24,24 @@ export type ShipperEvents = {
  * ```
  *
  * All work happens in a helper process, whatever SQLite library the app uses. If the app dies, the helper ships what
- * was committed and ends.
+ * was committed and ends; if the helper dies, another takes over.
  */
 export class Shipper extends EventEmitter<ShipperEvents> {
   readonly #settings: Settings;
-  #helper: HelperProcess | undefined;
+  readonly #keeper: HelperKeeper;
+  #shipment: KeptShipment | undefined;
   #stopping: Promise<void> | undefined;
 
   /** Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. */
   constructor(options: ShipperOptions) {
     super();
     this.#settings = settle(options);
+    this.#keeper = new HelperKeeper();
   }
 
   /** Process id of the helper, while it runs. */
   get pid(): number | undefined {
-    return this.#helper?.pid;
+    return this.#shipment === undefined ? undefined : this.#keeper.pid;
   }
 
   /**
@@ -50,30 +52,24 @@ export class Shipper extends EventEmitter<ShipperEvents> {
    * (`denied`, `unreachable`); nothing runs then.
    */
   async start(): Promise<void> {
-    if (this.#helper !== undefined) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
-    const helper = new HelperProcess(
-      (event) => {
-        this.#tell(event);
-      },
-      (error) => {
-        if (this.#helper !== helper) return;
-        this.#helper = undefined;
-        if (this.#stopping === undefined) this.#tell({ type: 'problem', error: toPlain(error), failures: 1 });
-      },
-    );
-    this.#helper = helper;
+    if (this.#shipment !== undefined) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
+    const shipment = new KeptShipment(this.#keeper, this.#settings, (event) => {
+      this.#tell(event);
+    });
+    this.#shipment = shipment;
     this.#stopping = undefined;
     try {
-      await helper.ask({ ask: 'start', settings: this.#settings });
+      await shipment.start();
     } catch (error) {
-      await this.stop().catch(() => undefined);
+      if (this.#shipment === shipment) this.#shipment = undefined;
       throw error;
     }
   }
 
   /**
    * Resolves when everything that any connection of any process committed before the call is in the replica.
-   * Waits out an outage of the store; rejects when shipping ends before (fenced, failed, stopped).
+   * Waits out an outage of the store, and a helper that was killed; rejects when shipping ends before (fenced, failed,
+   * stopped).
    */
   async sync(): Promise<Synced> {
     return (await this.#need().ask({ ask: 'sync' })) as Synced;
@@ -84,23 +80,24 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     return (await this.#need().ask({ ask: 'snapshot' })) as string;
   }
 
+  /** How it is; while the helper is `restarting`, too. */
   async status(): Promise<ShipperStatus> {
-    return (await this.#need().ask({ ask: 'status' })) as ShipperStatus;
+    return this.#need().status();
   }
 
   /**
    * Ships what is committed and ends the helper. Rejects (`unreachable`, STOP_TIMEOUT) when the store did not take it
-   * in `stopTimeout`; nothing is lost then, the next start ships it.
+   * in `stopTimeout`, or (`local`, HELPER_ENDED) when the helper ended before; nothing is lost then, the next start
+   * ships it.
    */
   async stop(): Promise<void> {
-    const helper = this.#helper;
-    if (helper === undefined) return this.#stopping;
+    const shipment = this.#shipment;
+    if (shipment === undefined) return this.#stopping;
     this.#stopping ??= (async () => {
       try {
-        await helper.ask({ ask: 'stop' });
+        await shipment.stop();
       } finally {
-        await helper.exited();
-        this.#helper = undefined;
+        if (this.#shipment === shipment) this.#shipment = undefined;
       }
     })();
     return this.#stopping;
@@ -110,8 +107,8 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     await this.stop();
   }
 
-  #need(): HelperProcess {
-    if (this.#helper !== undefined) return this.#helper;
+  #need(): KeptShipment {
+    if (this.#shipment !== undefined) return this.#shipment;
     throw new SeawallError('refused', 'NOT_STARTED', 'the shipper is not running; await start() first');
   }
 

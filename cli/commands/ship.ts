@@ -108,7 +108,7 @@ function overOf(shipper: Shipper, log: ShipLog, end: AbortSignal): Promise<void>
     if (event.type === 'generation' || event.type === 'resumed') started = true;
     if (event.type !== 'problem') log.hear(event);
     // The last problem is told once, as the failure of the command; so is one that start() rejects with.
-    else if (gaveUp || event.error.code === 'HELPER_ENDED') reject(fromPlain(event.error));
+    else if (gaveUp) reject(fromPlain(event.error));
     else if (started) log.hear(event);
   });
   return promise;

@@ -40,6 +40,8 @@ export async function beginShipping(
     readonly cause: string;
     /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
     readonly newest: number;
+    /** The replica was this owner's before, and must be so still. */
+    readonly again: boolean;
     readonly codec: Codec;
     readonly signal: AbortSignal;
     readonly upload: UploadSettings;
@@ -55,6 +57,7 @@ export async function beginShipping(
     signal,
     now: context.now,
     owner: context.owner,
+    again: work.again,
     limits: holdLimits(settings),
     onBlocked: (by: Blocker) => {
       if (blocked !== by) emit({ type: 'blocked', by });

@@ -14,7 +14,7 @@ import type { CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
 import { underHeldSnapshot, type HoldSettings } from './held-snapshot.ts';
 import type { LiveDatabase, SealResult } from './live-database.ts';
-import { Fenced } from './uploader.ts';
+import { takenOver } from './uploader.ts';
 
 export interface Owner {
   readonly owner: string;
@@ -35,6 +35,8 @@ export interface GenerationSettings extends HoldSettings {
   /** The new generation begins no earlier: older ones have states of that time. Milliseconds since 1970. */
   readonly notBefore: number;
   readonly owner: Owner;
+  /** The claim was this owner's before. If it is another's now, it is not taken back. */
+  readonly again: boolean;
   readonly onProgress: (done: number, total: number) => void;
 }
 
@@ -47,7 +49,7 @@ export async function startGeneration(
   store: Store,
   settings: GenerationSettings,
 ): Promise<StartedGeneration> {
-  const former = await readClaim(store);
+  const former = await readFormerClaim(store, settings);
   return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed) => {
     const pages = live.snapshotPages();
     const hashes = await hashFile(live, pages, signal, progressed);
@@ -114,6 +116,16 @@ async function hashFile(
   return hashes;
 }
 
+/** The claim that is to be replaced. Throws Fenced when it may not be. */
+export async function readFormerClaim(
+  store: Store,
+  { owner, again }: Pick<GenerationSettings, 'owner' | 'again'>,
+): Promise<Awaited<ReturnType<typeof readClaim>>> {
+  const former = await readClaim(store);
+  if (again && former !== undefined && former.claim.owner !== owner.owner) throw takenOver(former.claim.holder);
+  return former;
+}
+
 export async function takeClaim(
   store: Store,
   former: Awaited<ReturnType<typeof readClaim>>,
@@ -128,9 +140,6 @@ export async function takeClaim(
     if (!isKind(error, 'conflict')) throw error;
     const now = await readClaim(store);
     if (now?.claim.owner === owner.owner && now.claim.generation === generation) return; // a lost acknowledgement
-    throw new Fenced(
-      `another shipper (${now?.claim.holder ?? 'unknown'}) took the replica over; this one stops`,
-      'seawall/claim',
-    );
+    throw takenOver(now?.claim.holder);
   }
 }

@@ -1,5 +1,6 @@
 /** How a replicator is: its state, its present problems, and the events that tell of both. */
-import { SeawallError } from '../../replica/errors.ts';
+import type { SeawallError } from '../../replica/errors.ts';
+import { farewell } from '../farewell.ts';
 import { toPlain } from '../plain-error.ts';
 import type { PlainError, ShipperEvent, ShipperState } from '../protocol.ts';
 
@@ -73,10 +74,7 @@ export class Health {
 
   /** What those who still ask are told once it is over. */
   farewell(): SeawallError {
-    const because = this.problem === undefined ? '' : `: ${this.problem.message}`;
-    if (this.#work === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);
-    if (this.#work === 'failed') return new SeawallError('refused', 'FAILED', `the shipper has failed${because}`);
-    return new SeawallError('refused', 'STOPPED', `the shipper was stopped${because}`);
+    return farewell(this.#work, this.problem);
   }
 
   #tellState(): void {

@@ -33,6 +33,8 @@ export interface ReplicatorContext {
   /** The replicator's own from now on; it closes it. */
   readonly live: LiveDatabase;
   readonly owner: Owner;
+  /** The replica was this owner's before: it is gone on with, never taken back from another. */
+  readonly again: boolean;
   readonly now: () => number;
   readonly emit: (event: ShipperEvent) => void;
 }
@@ -219,6 +221,7 @@ export class Replicator {
         { ...this.#context, live },
         {
           cause,
+          again: this.#context.again || this.#era > 1,
           newest: this.#shipped.end?.point.state.time ?? 0,
           codec: this.#codec,
           signal,

@@ -3,7 +3,6 @@
  * the end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
  * machine, and staging that was given up.
  */
-import { readClaim } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import type { PageHashes } from '../../replica/format/page-hashes.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
@@ -14,7 +13,7 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import { differenceSegments, differingPages } from './difference.ts';
 import type { Boundary } from './follower.ts';
-import { holdAll, takeClaim, type GenerationSettings } from './generation-start.ts';
+import { holdAll, readFormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
 import { underHeldSnapshot } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Fenced } from './uploader.ts';
@@ -48,7 +47,7 @@ export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'not
 
 /** Throws what the store throws (to be tried again), and Fenced when another shipper took the claim meanwhile. */
 export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
-  const found = await readEnd(store);
+  const found = await readEnd(store, settings);
   if ('reason' in found) return { kind: 'impossible', ...found };
   const { end, claim } = found;
   const impossible = (reason: string): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
@@ -101,14 +100,17 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
 
 interface Found {
   readonly end: ReplicaEnd;
-  readonly claim: Awaited<ReturnType<typeof readClaim>>;
+  readonly claim: Awaited<ReturnType<typeof readFormerClaim>>;
 }
 
-async function readEnd(store: Store): Promise<Found | { readonly reason: string; readonly newest: number }> {
+async function readEnd(
+  store: Store,
+  settings: ResumeSettings,
+): Promise<Found | { readonly reason: string; readonly newest: number }> {
   let newest = 0;
   try {
     // The claim is read first: if another shipper takes it after that, taking it here fails.
-    const claim = await readClaim(store);
+    const claim = await readFormerClaim(store, settings);
     const { current, head } = await loadTimeline(store);
     newest = head?.committed ?? 0;
     if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica', newest };

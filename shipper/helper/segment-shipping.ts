@@ -4,11 +4,10 @@
  */
 import { readClaim } from '../../replica/control.ts';
 import { isKind } from '../../replica/errors.ts';
-import { CLAIM_KEY } from '../../replica/layout.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { CapturedSegment } from './capture.ts';
 import type { Owner } from './generation-start.ts';
-import { Fenced, persistently, uploadSegment, type UploadSettings } from './uploader.ts';
+import { Fenced, persistently, takenOver, uploadSegment, type UploadSettings } from './uploader.ts';
 
 /** `replica-lost`: there is no claim any more; someone emptied the bucket or the replica. */
 export type LostClaim = 'replica-lost' | 'claim-damaged';
@@ -67,7 +66,7 @@ export class SegmentShipping {
         const found = await readClaim(this.#store);
         if (found === undefined) return 'replica-lost';
         if (found.claim.owner === this.#owner.owner) return undefined;
-        throw new Fenced(`another shipper (${found.claim.holder}) took the replica over; this one stops`, CLAIM_KEY);
+        throw takenOver(found.claim.holder);
       } catch (error) {
         if (isKind(error, 'corrupt')) return 'claim-damaged';
         throw error;

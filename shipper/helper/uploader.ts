@@ -6,7 +6,7 @@
  */
 import { isKind, SeawallError } from '../../replica/errors.ts';
 import { decodeSegment, parseSegmentHeader } from '../../replica/format/segment.ts';
-import { parseKey } from '../../replica/layout.ts';
+import { CLAIM_KEY, parseKey } from '../../replica/layout.ts';
 import { retry } from '../../replica/store/retry.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { CapturedSegment } from './capture.ts';
@@ -16,6 +16,11 @@ export class Fenced extends SeawallError {
   constructor(message: string, key: string) {
     super('conflict', 'FENCED', message, { key });
   }
+}
+
+/** The claim is another shipper's. */
+export function takenOver(holder = 'unknown'): Fenced {
+  return new Fenced(`another shipper (${holder}) took the replica over; this one stops`, CLAIM_KEY);
 }
 
 export interface UploadSettings {

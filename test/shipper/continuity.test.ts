@@ -12,7 +12,7 @@ import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper } from '../../shipper/index.ts';
-import { Scene } from './scene.ts';
+import { crash, Scene } from './scene.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 
 const PAGE = 4096;
@@ -31,12 +31,6 @@ function ready(scene: Scene, rows = 4000): Database.Database {
 
 async function current(scene: Scene): Promise<Generation> {
   return (await loadTimeline(await openStore(scene.bucket))).current!;
-}
-
-async function kill(shipper: Shipper): Promise<void> {
-  const ended = new Promise((resolve) => shipper.once('problem', resolve));
-  process.kill(shipper.pid!, 'SIGKILL');
-  await ended;
 }
 
 /** Starts again and expects to go on in the same generation; returns bytes uploaded at the start. */
@@ -87,7 +81,7 @@ test('after SIGKILL, and changes made without the shipper, only pages that diffe
   const first = await scene.ship();
   db.exec('UPDATE t SET b = randomblob(2000) WHERE id < 50');
   await first.sync();
-  await kill(first);
+  await crash(first);
   db.exec('UPDATE t SET b = randomblob(2000) WHERE id % 200 = 0'); // some 1 % of the pages
   db.pragma('wal_checkpoint(TRUNCATE)');
   const second = await resumes(scene, 'difference');
@@ -97,7 +91,7 @@ test('after SIGKILL, and changes made without the shipper, only pages that diffe
   db.exec("INSERT INTO t (b) VALUES ('more')");
   await second.shipper.sync();
   await identical(scene);
-  await kill(second.shipper);
+  await crash(second.shipper);
   db.exec('DELETE FROM t WHERE id % 3 = 0');
   db.exec('VACUUM');
   db.exec('CREATE TABLE other (a)');
@@ -134,7 +128,7 @@ test('a lost machine: the database comes back from the replica and goes on in th
   db.exec("INSERT INTO t (b) VALUES ('last words')");
   await first.sync();
   const image = scene.image();
-  await kill(first);
+  await crash(first);
   db.close();
   for (const suffix of ['', '-wal', '-shm', '-seawall'])
     rmSync(`${scene.database}${suffix}`, { recursive: true, force: true });

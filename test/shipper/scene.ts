@@ -93,7 +93,7 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) await server.close();
     for (const child of this.#children) child.kill('SIGKILL');
-    for (const { pid } of this.#shippers) if (pid !== undefined && alive(pid)) process.kill(pid, 'SIGKILL');
+    for (const shipper of this.#shippers) await crash(shipper);
     const holder = this.holder();
     if (alive(holder)) process.kill(holder, 'SIGKILL');
     await until(() => !alive(holder), 5000);
@@ -160,6 +160,22 @@ export function imageOf(database: string, copy: string): Buffer {
   const bytes = readFileSync(copy);
   rmSync(copy);
   return bytes;
+}
+
+/** Ends a shipper of this process and its helper as if the machine had died: nothing more is shipped. */
+export async function crash(shipper: Shipper): Promise<void> {
+  let over = false;
+  const { pid } = shipper;
+  if (pid !== undefined && alive(pid)) process.kill(pid, 'SIGSTOP'); // it must not hear of the stop
+  const stopped = shipper.stop().catch(() => undefined);
+  void stopped.then(() => {
+    over = true;
+  });
+  // A helper that is being restarted may come up yet.
+  await until(() => {
+    if (shipper.pid !== undefined && alive(shipper.pid)) process.kill(shipper.pid, 'SIGKILL');
+    return over;
+  }, 20_000);
 }
 
 export async function until(done: () => boolean, limit: number): Promise<void> {

@@ -1,0 +1,142 @@
+/** One database that the helper ships: its lock, its store, its live files and its replicator, opened and closed together. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { isKind, SeawallError } from '../../replica/errors.ts';
+import { formatChecksum } from '../../replica/format/page-hashes.ts';
+import { restore } from '../../replica/restore.ts';
+import { openStore } from '../../replica/store/open.ts';
+import type { Store } from '../../replica/store/store.ts';
+import type { Settings } from '../options.ts';
+import type { Request, ShipperEvent } from '../protocol.ts';
+import { LiveDatabase } from './live-database.ts';
+import { Replicator } from './replicator.ts';
+import { StateLock } from './state-lock.ts';
+import { switchToWal } from './wal-mode.ts';
+
+type StartRequest = Extract<Request, { ask: 'start' }>;
+
+export class Shipment {
+  readonly settings: Settings;
+  readonly #emit: (event: ShipperEvent) => void;
+  /** Aborted when a stop is asked for, and the latter rejected when it is done. */
+  readonly #stopAsked = new AbortController();
+  readonly #stopped = Promise.withResolvers<never>();
+  #stopping: Promise<void> | undefined;
+  #replicator: Replicator | undefined;
+  /** What is to be closed, the last opened first. */
+  readonly #opened: (() => void | Promise<void>)[] = [];
+
+  constructor(settings: Settings, emit: (event: ShipperEvent) => void) {
+    this.settings = settings;
+    this.#emit = emit;
+    this.#stopped.promise.catch(() => undefined); // a start that is long done does not hear of it
+  }
+
+  /** Where the replicator is at work; throws while there is none. */
+  get replicator(): Replicator {
+    if (this.#replicator !== undefined) return this.#replicator;
+    throw new SeawallError('refused', 'NOT_STARTED', 'the shipper has not started');
+  }
+
+  /** Opens everything and begins to ship. After a failure everything is closed. */
+  async start(request: StartRequest): Promise<void> {
+    try {
+      await Promise.race([this.#open(request), this.#stopped.promise]);
+    } catch (error) {
+      if (this.#stopping === undefined) await this.#replicator?.stop(0).catch(() => undefined);
+      await this.#close();
+      throw error;
+    }
+  }
+
+  /**
+   * Ships what is committed, within the settings' time, and closes everything. A start that has not come so far ends
+   * by itself and is not waited for.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      const stopped = new SeawallError('refused', 'STOPPED', 'the shipper was stopped');
+      this.#stopAsked.abort(stopped);
+      if (this.#replicator === undefined) return;
+      try {
+        await this.#replicator.stop(this.settings.stopTimeout);
+      } finally {
+        await this.#close();
+        this.#stopped.reject(stopped);
+      }
+    })();
+    return this.#stopping;
+  }
+
+  async #open({ settings, owner, again }: StartRequest): Promise<void> {
+    const { signal } = this.#stopAsked;
+    const mayRestore = settings.restore === 'if-missing' && !again;
+    if (!mayRestore) refuseMissing(settings);
+    const lock = await StateLock.take(settings.stateFolder, settings.database);
+    this.#opened.push(() => {
+      lock.release();
+    });
+    signal.throwIfAborted();
+    const store = await openStore(settings.replica);
+    this.#opened.push(() => store.close());
+    if (mayRestore) await this.#bringBack(store);
+    signal.throwIfAborted();
+    const live = LiveDatabase.open(settings.database, settings.enableWal ? { prepare: switchToWal } : {});
+    try {
+      this.#replicator = new Replicator({
+        settings,
+        store,
+        live,
+        owner: { owner, holder: `${hostname()} process ${process.pid}` },
+        again,
+        now: Date.now,
+        emit: this.#emit,
+      });
+    } catch (error) {
+      live.close();
+      throw error;
+    }
+    const begun = this.#replicator.start(again ? 'helper-ended' : 'start');
+    if (again) begun.catch(() => undefined);
+    else await begun;
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#opened.splice(0).reverse()) await close();
+  }
+
+  /** Restores a missing database; where the replica is empty too, the app begins anew. */
+  async #bringBack(store: Store): Promise<void> {
+    const path = this.settings.database;
+    if (existsSync(path)) return;
+    removeLeftovers(path);
+    try {
+      const restored = await restore(store, path, {
+        onProgress: (done, total) => {
+          this.#emit({ type: 'progress', what: 'restore', done, ...(total !== undefined && { total }) });
+        },
+      });
+      const { position, checksum, pages, bytes } = restored;
+      this.#emit({ type: 'restored', position, checksum: formatChecksum(checksum), pages, bytes });
+    } catch (error) {
+      if (!isKind(error, 'missing') || (error.code !== 'REPLICA_EMPTY' && error.code !== 'NO_SNAPSHOT')) throw error;
+      switchToWal(path, false);
+    }
+  }
+}
+
+function refuseMissing({ database: path }: Settings): void {
+  if (existsSync(path)) return;
+  const hint = "create it first, or set restore: 'if-missing'";
+  throw new SeawallError('missing', 'DATABASE_MISSING', `${path} does not exist; ${hint}`, { path });
+}
+
+/** Temporary files of a restore that was killed. Nobody else restores to this path: the lock is held. */
+function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith(`.${basename(path)}.seawall-`)) rmSync(join(folder, name), { force: true });
+  }
+}
