@@ -1,10 +1,11 @@
 /**
- * The difference: pages in which the database differs from the end of its replica, as one transaction that continues
- * the replica's last WAL index. Stock SQLite replays it like any other.
+ * The difference: pages in which the database differs from the end of its replica, as a transaction that continues it.
+ * Stock SQLite replays it like any other.
  *
- * It begins exactly where another shipper would write next, so of two shippers that continue one replica only one can
- * create that key, and the other learns that it lost. For the same reason it is never empty: where no page differs,
- * page 1 is written once more.
+ * A former shipper that is still at work writes next either at the end of the replica, or, when it has just ended its
+ * index, at the start of the next index. So the replica's last index is ended first, by a transaction that changes
+ * nothing (a page is written once more), and the difference begins the next index. Whichever of its two keys the former
+ * shipper comes for, it finds it taken, or was faster and what it wrote there follows on without a gap.
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../replica/format/codec.ts';
@@ -40,37 +41,62 @@ export async function differingPages(
   return differing;
 }
 
+/** A page that both have, with the same content; undefined when there is none. */
+export function pageInCommon(
+  pageSize: number,
+  pages: number,
+  expected: number,
+  differing: readonly number[],
+): number | undefined {
+  const others = new Set(differing).add(lockPage(pageSize));
+  for (let page = 1; page <= Math.min(pages, expected); page++) if (!others.has(page)) return page;
+  return undefined;
+}
+
+interface Limits {
+  readonly segmentSize: number;
+  readonly codec: Codec;
+}
+
+/** Ends the replica's last index by a transaction that writes `page` as it is in the replica. */
+export function endOfIndex(live: LiveDatabase, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
+  const [segment] = transaction(live, end, end, [page], end.state, limits);
+  return segment!;
+}
+
 /**
- * The transaction in segments, from the end of the replica on. Changes `end.hashes` along with it. Only the end of the
+ * The difference in segments, at the start of the next index. Changes `end.hashes` along with it. Only the end of the
  * last segment is a restore point.
  */
-export function* differenceSegments(
+export function differenceSegments(
   live: LiveDatabase,
   end: ReplicaEnd,
   differing: readonly number[],
   after: { readonly pages: number; readonly time: number },
-  limits: { readonly segmentSize: number; readonly codec: Codec },
+  limits: Limits,
+): Generator<CapturedSegment> {
+  const place = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
+  // A database that only shrank differs in no page; the commit says how long it is.
+  return transaction(live, end, place, differing.length === 0 ? [1] : differing, after, limits);
+}
+
+function* transaction(
+  live: LiveDatabase,
+  end: ReplicaEnd,
+  from: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'>,
+  pages: readonly number[],
+  after: { readonly pages: number; readonly time: number },
+  limits: Limits,
 ): Generator<CapturedSegment> {
   const { pageSize } = live;
-  const pages = differing.length === 0 ? [1] : differing;
   const perSegment = Math.max(Math.floor(limits.segmentSize / frameSize(pageSize)), 1);
-  const salts = randomBytes(8);
-  const opening =
-    end.wal === undefined
-      ? encodeWalHeader({
-          order: 'little',
-          pageSize,
-          sequence: 0,
-          salt1: salts.readUInt32BE(0),
-          salt2: salts.readUInt32BE(4),
-        })
-      : Buffer.alloc(0);
-  const wal = end.wal ?? parseWalHeader(opening);
-  let sum = end.wal === undefined ? wal.sum : end.sum;
-  let offset = end.offset;
-  for (let from = 0; from < pages.length; from += perSegment) {
-    const parts: Buffer[] = from === 0 ? [opening] : [];
-    const some = pages.slice(from, from + perSegment);
+  const opening = from.wal === undefined ? newWalHeader(pageSize) : Buffer.alloc(0);
+  const wal = from.wal ?? parseWalHeader(opening);
+  let sum = from.wal === undefined ? wal.sum : from.sum;
+  let { offset } = from;
+  for (let at = 0; at < pages.length; at += perSegment) {
+    const parts: Buffer[] = at === 0 ? [opening] : [];
+    const some = pages.slice(at, at + perSegment);
     for (const page of some) {
       const content = live.readFile((page - 1) * pageSize, pageSize);
       const commitPages = page === pages.at(-1) ? after.pages : 0;
@@ -81,7 +107,7 @@ export function* differenceSegments(
     }
     const raw = Buffer.concat(parts);
     const last = offset + raw.length;
-    const ends = from + perSegment >= pages.length;
+    const ends = at + perSegment >= pages.length;
     let state: DatabaseState = end.state;
     const marks: Mark[] = [];
     if (ends) {
@@ -89,11 +115,11 @@ export function* differenceSegments(
       state = { pages: after.pages, checksum: end.hashes.checksum, time: after.time };
       marks.push({ ...state, offset: last, restorable: true });
     }
-    const place = { generation: end.generation, index: end.index };
+    const place = { generation: end.generation, index: from.index };
     const header = { ...place, offset, pageSize, rawLength: raw.length, before: end.state, marks, endsOnCommit: ends };
     yield {
-      key: segmentKey(end.generation, end.index, offset, limits.codec.name),
-      index: end.index,
+      key: segmentKey(end.generation, from.index, offset, limits.codec.name),
+      index: from.index,
       offset,
       end: last,
       bytes: encodeSegment(header, raw, limits.codec),
@@ -104,4 +130,10 @@ export function* differenceSegments(
     };
     offset = last;
   }
+}
+
+function newWalHeader(pageSize: number): Buffer {
+  const salts = randomBytes(8);
+  const [salt1, salt2] = [salts.readUInt32BE(0), salts.readUInt32BE(4)];
+  return encodeWalHeader({ order: 'little', pageSize, sequence: 0, salt1, salt2 });
 }

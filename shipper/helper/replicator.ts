@@ -229,7 +229,7 @@ export class Replicator {
         },
       );
       this.#health.succeeded('store');
-      this.#shipping.claimed(started.point.index);
+      this.#shipping.claimed(started.reached.index);
       this.#shipped.began(this.#era, started);
       this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started));
     } catch (error) {

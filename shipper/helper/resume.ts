@@ -6,12 +6,10 @@
 import { SeawallError } from '../../replica/errors.ts';
 import type { PageHashes } from '../../replica/format/page-hashes.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
-import { walPrefix } from '../../replica/layout.ts';
-import { hex8 } from '../../replica/position.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
-import { differenceSegments, differingPages } from './difference.ts';
+import { differenceSegments, differingPages, endOfIndex, pageInCommon } from './difference.ts';
 import type { Boundary } from './follower.ts';
 import { holdAll, readFormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
 import { underHeldSnapshot } from './held-snapshot.ts';
@@ -57,37 +55,39 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
     const pages = live.snapshotPages();
     const differing = await differingPages(live, pages, end.hashes, signal, progressed);
     if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) return impossible('mostly-different');
+    // A former shipper can only be kept out where there is a page in common; see difference.ts.
+    const common = pageInCommon(live.pageSize, pages, end.hashes.pages, differing);
+    if (common === undefined) return impossible('mostly-different');
     const way = differing.length === 0 && pages === end.hashes.pages ? 'unchanged' : 'difference';
     const time = Math.max(settings.now(), end.state.time);
     await takeClaim(store, claim, end.generation, time, settings.owner);
+    let last = endOfIndex(live, end, common, settings);
     let bytes = 0;
     let segments = 0;
-    let last: CapturePoint | undefined;
-    for (const segment of differenceSegments(live, end, differing, { pages, time }, settings)) {
-      try {
-        await settings.upload(segment, signal);
-      } catch (error) {
-        // The former shipper was faster to this key: that generation is its own.
-        if (error instanceof Fenced) return impossible('contested');
-        throw error;
-      }
+    const upload = async (segment: CapturedSegment): Promise<void> => {
+      await settings.upload(segment, signal);
       progressed();
       bytes += segment.bytes.length;
       segments++;
-      last = segment.after;
+      last = segment;
+    };
+    try {
+      await upload(last);
+      if (way === 'difference') {
+        for (const segment of differenceSegments(live, end, differing, { pages, time }, settings))
+          await upload(segment);
+      }
+    } catch (error) {
+      // The former shipper was faster to this key: that generation is its own.
+      if (error instanceof Fenced) return impossible('contested');
+      throw error;
     }
-    if (last === undefined) throw new Error('a difference is never empty');
-    const { generation, index, state } = last;
-    // A former shipper that began the next index before it noticed the claim: its history is not ours.
-    const wal = walPrefix(generation);
-    const later = store.list(wal, `${wal}${hex8(index)}_~`);
-    const beyond = await later[Symbol.asyncIterator]().next();
-    if (beyond.done !== true) return impossible('contested');
+    const { generation, index, state } = last.after;
     const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
     return {
       kind: 'resumed',
       point,
-      reached: last,
+      reached: last.after,
       hashes: end.hashes,
       boundary,
       way,

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { compact } from '../../replica/compact.ts';
 import { encodeSegment } from '../../replica/format/segment.ts';
+import { SeawallError } from '../../replica/errors.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import { readReplicaEnd } from '../../replica/replica-end.ts';
@@ -189,6 +190,33 @@ test('a replica that ends inside a transaction is left as it is, and a new gener
   await second.stop();
   db.close();
 });
+
+for (const changed of [true, false]) {
+  const what = changed ? 'and changed' : 'and unchanged';
+  test(`a shipper at the start of an index notices that it was taken over by a copy, ${what}; the replica stays whole`, async () => {
+    await using scene = new Scene();
+    const db = ready(scene, 600);
+    await (await scene.ship()).stop();
+    const first = await scene.ship(); // begins behind the end of an index
+    await using other = new Scene();
+    other.bucket = scene.bucket;
+    copyFileSync(scene.database, other.database);
+    const copy = new Database(other.database);
+    copy.pragma('journal_mode = WAL');
+    if (changed) copy.exec("INSERT INTO t (b) VALUES ('of the copy')");
+    const second = await other.ship();
+    db.exec("INSERT INTO t (b) VALUES ('too late')");
+    await assert.rejects(first.sync(), (error) => error instanceof SeawallError && error.code === 'FENCED');
+    copy.exec("INSERT INTO t (b) VALUES ('the owner')");
+    await second.sync();
+    await identical(other);
+    assert.deepEqual(other.reasons(), [], 'the copy goes on in the same generation');
+    await first.stop();
+    await second.stop();
+    copy.close();
+    db.close();
+  });
+}
 
 test('of two shippers that continue one replica, the later one owns it and the earlier one stops', async () => {
   await using scene = new Scene();
