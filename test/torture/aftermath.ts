@@ -56,7 +56,7 @@ async function takeOver(world: World, random: Seeded): Promise<void> {
   world.takeover = true;
   world.figures.takeovers++;
   const copy = join(world.folder, 'other.db');
-  const first = new Life(world, { ...peaceful(random), syncEvery: 50 }, 3000);
+  const first = new Life(world, { ...peaceful(random), syncEvery: 50 }, 100);
   let second: Life | undefined;
   try {
     await first.untilReady(PATIENCE);
@@ -70,6 +70,7 @@ async function takeOver(world: World, random: Seeded): Promise<void> {
     second = new Life(world, peaceful(random), 30, copy);
     await second.untilReady(PATIENCE);
     // It writes on, and meets the other’s objects at its next upload.
+    first.work(200);
     await first.untilDead(PATIENCE);
     hold(first.fenced || world.over.signal.aborted, () => 'two shippers go on with one replica');
     second.finish();

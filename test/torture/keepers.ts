@@ -53,7 +53,7 @@ async function keeperLife(
   };
   const point = random.chance(0.6) ? random.pick(POINTS) : undefined;
   const rule = point && world.server.faults.add(killRule(point, 1 + random.int(3), key, () => { kill(point); })); // prettier-ignore
-  const end = performance.now() + random.range(700, 5000);
+  const end = performance.now() + random.range(2000, 9000);
   try {
     let nextSweep = performance.now() + random.int(plan.sweepEvery);
     while (keeper.running && performance.now() < end && !signal.aborted) {
@@ -78,6 +78,6 @@ function hear(world: World, key: string, { level, message, facts }: KeeperWord):
   world.note(`keeper: ${message}`, { key, facts });
   if (message === 'retained') world.figures.deleted += (facts as { freed: { objects: number } }).freed.objects;
   if (level !== 'error') return;
-  const { kind } = (facts ?? {}) as { kind?: string };
-  if (kind !== 'unreachable') world.fail(new Finding(`the keeper says: ${message}: ${JSON.stringify(facts)}`));
+  const { error } = (facts ?? {}) as { error?: { kind?: string } };
+  if (error?.kind !== 'unreachable') world.fail(new Finding(`the keeper says: ${message}: ${JSON.stringify(facts)}`));
 }

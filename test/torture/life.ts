@@ -26,6 +26,9 @@ export class Life {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #rules: FaultHandle[] = [];
   readonly #onReady: (() => void)[] = [];
+  readonly #manner: LifePlan['manner'];
+  readonly #random: Seeded;
+  readonly #helperKilledEvery: number | undefined;
   ready = false;
   stopped = false;
   fenced = false;
@@ -38,6 +41,7 @@ export class Life {
   ) {
     this.#world = world;
     this.#key = world.key('app');
+    this.#helperKilledEvery = plan.helperKilledEvery;
     const settings: AppSettings = {
       shipper: { ...world.plan.shipper, database, replica: world.replica },
       syncEvery: plan.syncEvery === Infinity ? null : plan.syncEvery,
@@ -52,7 +56,14 @@ export class Life {
       },
     );
     world.note('app started', { key: this.#key, library: plan.library, manner: plan.manner });
-    this.#process.send(...script(plan.manner, new Seeded(plan.seed), world.plan.database, steps));
+    this.#manner = plan.manner;
+    this.#random = new Seeded(plan.seed);
+    this.work(steps);
+  }
+
+  /** Gives it more to do. */
+  work(steps: number): void {
+    this.#process.send(...script(this.#manner, this.#random, this.#world.plan.database, steps));
   }
 
   get running(): boolean {
@@ -140,20 +151,26 @@ export class Life {
       return;
     }
     const arm = (): void => {
-      this.#timers.push(
-        setTimeout(() => {
-          this.kill(victim);
-        }, moment.after),
-      );
+      this.#killAfter(victim, moment.after);
     };
     if (moment.since === 'spawned') arm();
     else this.#onReady.push(arm);
   }
 
+  #killAfter(victim: Victim, milliseconds: number): void {
+    this.#timers.push(
+      setTimeout(() => {
+        this.kill(victim);
+      }, milliseconds),
+    );
+  }
+
   #hear(word: AppWord): void {
     const world = this.#world;
-    if ('helper' in word) this.#helpers.add(word.helper);
-    else if ('ready' in word) {
+    if ('helper' in word) {
+      this.#helpers.add(word.helper);
+      if (this.#helperKilledEvery !== undefined) this.#killAfter('helper', this.#helperKilledEvery);
+    } else if ('ready' in word) {
       this.ready = true;
       world.note('ready', { key: this.#key });
       for (const arm of this.#onReady.splice(0)) arm();

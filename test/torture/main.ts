@@ -7,6 +7,8 @@
  * Each campaign has a seed of its own, counting up from --seed. Exit codes: 0 everything held; 1 something did not, and
  * the evidence is kept; 2 the command line is wrong; 3 the rack itself broke.
  */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -57,9 +59,27 @@ function settings(): Settings {
   };
 }
 
+class CompileCache implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'seawall-torture-cache-'));
+
+  constructor() {
+    const warm = new URL('./warm.ts', import.meta.url).pathname;
+    const env = { ...process.env, NODE_COMPILE_CACHE: this.folder };
+    const { status, stderr } = spawnSync(process.execPath, [warm], { env, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`the product cannot be loaded: ${stderr}`);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
 async function main(given: Settings): Promise<number> {
   process.env['AWS_ACCESS_KEY_ID'] = 'nobody';
   process.env['AWS_SECRET_ACCESS_KEY'] = 'test';
+  // Processes are made by the dozen; without this most of the time would go into stripping types.
+  using cache = new CompileCache();
+  process.env['NODE_COMPILE_CACHE'] = cache.folder;
   const figures = newFigures();
   const failures: Failure[] = [];
   const stop = new AbortController();

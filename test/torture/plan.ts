@@ -42,6 +42,8 @@ export interface LifePlan {
   readonly syncEvery: number;
   readonly snapshotAfter: number | null;
   readonly kills: readonly Kill[];
+  /** The helper is killed again and again, at the latest so many milliseconds after it was made. */
+  readonly helperKilledEvery: number | undefined;
   /** Whether the helper that an app leaves behind is killed, too, and when. */
   readonly orphanKilledAfter: number | undefined;
 }
@@ -158,7 +160,7 @@ function planRound(random: Seeded, libraries: readonly Library[], last: boolean)
       manner: random.pick<Manner>(['steady', 'hostile', 'hostile', 'reader']),
       library: random.pick(libraries),
       seed: random.int(2 ** 31),
-      killedAfter: random.chance(0.4) ? random.range(200, 4000) : undefined,
+      killedAfter: random.chance(0.3) ? random.range(1000, 8000) : undefined,
     })),
     keepers: Array.from({ length: random.weighted([[1, 0], [4, 1], [1, 2]] as const) }, () => ({
       seed: random.int(2 ** 31),
@@ -184,11 +186,11 @@ function planRound(random: Seeded, libraries: readonly Library[], last: boolean)
 const APP_POINTS = pointsOf('app');
 
 function planLife(random: Seeded): LifePlan {
-  const kills = Array.from({ length: random.range(1, 3) }, (): Kill => ({
+  const kills = Array.from({ length: random.range(1, 4) }, (): Kill => ({
     victim: random.weighted([
-      [5, 'helper'],
-      [2, 'app'],
-      [3, 'both'],
+      [6, 'helper'],
+      [1, 'app'],
+      [2, 'both'],
     ] as const),
     moment: random.chance(0.55)
       ? { point: random.pick(APP_POINTS), nth: random.weighted([[4, 1], [3, random.range(2, 5)], [1, random.range(5, 30)]] as const) } // prettier-ignore
@@ -198,10 +200,11 @@ function planLife(random: Seeded): LifePlan {
     library: random.pick(['better-sqlite3', 'node:sqlite']),
     manner: random.pick<Manner>(['steady', 'hostile', 'reader']),
     seed: random.int(2 ** 31),
-    duration: random.range(500, 2500),
+    duration: random.range(1000, 4500),
     syncEvery: random.pick([5, 30, 150, 600]),
     snapshotAfter: random.chance(0.15) ? random.int(1000) : null,
     kills,
+    helperKilledEvery: random.chance(0.4) ? random.range(100, 2500) : undefined,
     orphanKilledAfter: random.chance(0.5) ? random.int(500) : undefined,
   };
 }

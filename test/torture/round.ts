@@ -91,6 +91,7 @@ export function peaceful(random: Seeded): Omit<LifePlan, 'duration' | 'orphanKil
     syncEvery: Infinity,
     snapshotAfter: null,
     kills: [],
+    helperKilledEvery: undefined,
   };
 }
 
@@ -127,13 +128,12 @@ async function probe(world: World, plan: RoundPlan, random: Seeded, signal: Abor
     if (isOver()) return;
     const began = Date.now();
     const { last } = world.promises;
-    const outagesBefore = world.outages;
     try {
       if (random.chance(0.6)) await checkLatest(world);
       else await restoreAndCheck(world, last === undefined ? LATEST : { kind: 'time', time: began });
     } catch (error) {
       const tookTooLong = Date.now() - began > world.plan.retention.grace / 2;
-      if (isKind(error, 'unreachable') && world.outages > outagesBefore) continue;
+      if (isKind(error, 'unreachable')) continue; // an outage
       if (isKind(error, 'missing') && tookTooLong) continue; // swept meanwhile, as the grace period allows
       if (isEmpty(error) && last === undefined) continue;
       throw error;
@@ -146,9 +146,9 @@ async function outages(world: World, { trouble }: RoundPlan, signal: AbortSignal
     await sleep(after, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     world.note('outage', { lasts });
-    world.pause();
+    world.server.pause();
     await sleep(lasts, undefined, { signal }).catch(() => undefined);
-    world.resume();
+    world.server.resume();
     world.note('outage over');
   }
 }

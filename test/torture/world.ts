@@ -41,8 +41,6 @@ export class World implements AsyncDisposable {
   readonly over = new AbortController();
   /** When a keeper was last at work, milliseconds since 1970. */
   lastSweep = 0;
-  /** Outages of the store that have begun or ended by now. */
-  outages = 0;
   /** Another machine takes the replica over right now. */
   takeover = false;
   readonly #since = performance.now();
@@ -123,16 +121,6 @@ export class World implements AsyncDisposable {
       const write = ({ method }: { readonly method: string }): boolean => method === 'PUT' || method === 'POST';
       faults.add({ kind: 'lost-ack', probability: lostAck, match: (each) => foreign(each) && write(each) });
     }
-  }
-
-  pause(): void {
-    this.outages++;
-    this.server.pause();
-  }
-
-  resume(): void {
-    this.outages++;
-    this.server.resume();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
