@@ -1,28 +1,24 @@
 /**
  * The image of a database at a point: its pages in order, from a snapshot and the WAL laid over it.
  *
- * Everything that needs a past state stands on this: restore writes it to a file, compaction into a new snapshot,
- * verify and drill nowhere. Memory is bounded however large database and WAL are: where the pages that the WAL holds
- * exceed the budget, the image is made in passes over page ranges, each reading the WAL again.
+ * What needs a past state in order, and has no disk to put it together on, stands on this: a restore into an object, a
+ * drill that restores to nowhere. (A file is written in any order, which is faster: see image-writer.ts.) Memory is
+ * bounded however large database and WAL are: where the pages that the WAL holds exceed the budget, the image is made
+ * in passes over page ranges, each reading the WAL again.
  */
-import { corrupt } from './errors.ts';
-import { formatChecksum, PageHashes } from './format/page-hashes.ts';
+import { firstPageSize } from './foreign-snapshot.ts';
+import { PageHashes } from './format/page-hashes.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
-import { type DatabaseState } from './format/segment.ts';
-import { snapshotKey } from './layout.ts';
+import { proveState, type ImageResult } from './image-proof.ts';
 import type { Overlay } from './overlay.ts';
 import { WalPages } from './wal-pages.ts';
 import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
-import { formatPosition } from './position.ts';
-import { firstPageSize } from './foreign-snapshot.ts';
 import { openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { lockPage } from './wal/format.ts';
 
 /** Bytes of WAL pages held in memory at a time, unless told otherwise. */
 export const DEFAULT_MEMORY = 24 << 20;
-export const LEAST_MEMORY = 2 * BLOCK_SIZE;
 
 export interface Image {
   /** Bytes; known before the first block. */
@@ -40,23 +36,13 @@ export interface Image {
   result(): ImageResult;
 }
 
-export interface ImageResult {
-  readonly pages: number;
-  readonly checksum: bigint;
-  /** `recorded`: equal to the checksum taken from the live database. `frames`: only the WAL's own checksums. */
-  readonly proof: 'recorded' | 'frames';
-  /** Frames of WAL that were read, and pages they changed. */
-  readonly frames: number;
-  readonly walPages: number;
-}
-
 export async function openImage(
   store: Store,
   plan: RestorePlan,
   options: { readonly memory?: number } = {},
 ): Promise<Image> {
   const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
-  const memory = Math.max(options.memory ?? DEFAULT_MEMORY, LEAST_MEMORY);
+  const memory = Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCK_SIZE);
   const scan = await scanWal(store, plan, memory, snapshot);
   const pageSize = scan.pageSize ?? snapshot.facts?.pageSize ?? (await firstPageSize(snapshot));
   return new WalImage(plan, snapshot, scan, new WalPages(store, plan, scan, memory), pageSize);
@@ -109,7 +95,8 @@ class WalImage implements Image {
     } finally {
       await base.return(undefined);
     }
-    this.#prove();
+    this.#hashes.commit(this.pages ?? this.#seen);
+    proveState(this.#hashes, this.#plan, this.#scan.towardsProof);
     this.#done = true;
   }
 
@@ -139,31 +126,4 @@ class WalImage implements Image {
     overlay?.applyTo(raw, first);
     return raw;
   }
-
-  #prove(): void {
-    this.#hashes.commit(this.pages ?? this.#seen);
-    const { proof } = this.#plan;
-    if (proof === undefined) return;
-    const at = this.#scan.towardsProof.length === 0 ? this.#hashes : this.#hashes.clone();
-    for (const { page, hash, commitPages } of this.#scan.towardsProof) {
-      at.setHash(page, page === lockPage(this.pageSize) ? 0n : hash);
-      if (commitPages !== 0) at.commit(commitPages);
-    }
-    checkState(at, proof.state, this.#plan);
-  }
-}
-
-function checkState(actual: PageHashes, expected: DatabaseState, plan: RestorePlan): void {
-  if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;
-  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
-  throw corrupt(
-    'RESTORE_CHECKSUM',
-    `the restored pages do not add up to the checksum taken from the live database at ${position}`,
-    {
-      key: snapshotKey(plan.generation.id, plan.snapshot.index, plan.snapshot.codec),
-      position,
-      expected: formatChecksum(expected.checksum),
-      actual: formatChecksum(actual.checksum),
-    },
-  );
 }

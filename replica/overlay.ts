@@ -50,6 +50,38 @@ export class Overlay {
     return this.#pages;
   }
 
+  /** Whether the content of one more page would not fit. */
+  get full(): boolean {
+    return this.#free.length === 0 && this.#used >= this.#most;
+  }
+
+  /** Whether the content of a page is held; see `has` for whether the WAL has the page at all. */
+  holds(page: number): boolean {
+    return this.#slots.has(page);
+  }
+
+  /** The pages whose content is held, ascending. The content is valid until something is put or released. */
+  *held(): Generator<{ readonly page: number; readonly content: Buffer }> {
+    for (const page of [...this.#slots.keys()].sort((a, b) => a - b)) {
+      const slot = this.#slots.get(page)!;
+      const at = this.#at(slot);
+      yield { page, content: this.#slab(slot).subarray(at, at + this.pageSize) };
+    }
+  }
+
+  /** Forgets all content, but not which pages the WAL has. */
+  release(): void {
+    this.#slots.clear();
+    this.#free.length = 0;
+    this.#used = 0;
+  }
+
+  /** The same, and gives the memory back. */
+  close(): void {
+    this.release();
+    this.#slabs = [];
+  }
+
   put(page: number, content: Buffer): void {
     if (page < this.#first || page > this.#last) return;
     this.#mark(page, true);
@@ -97,18 +129,6 @@ export class Overlay {
       if (slot !== undefined)
         this.#slab(slot).copy(raw, i * this.pageSize, this.#at(slot), this.#at(slot) + this.pageSize);
     }
-  }
-
-  /** Whether any of the pages is there. */
-  hasAnyOf(first: number, last: number): boolean {
-    for (let page = first; page <= last; page++) if (this.has(page)) return true;
-    return false;
-  }
-
-  /** Whether all of the pages are there. */
-  hasAllOf(first: number, last: number): boolean {
-    for (let page = first; page <= last; page++) if (!this.has(page)) return false;
-    return true;
   }
 
   /** The last page of the longest run of whole blocks from `first` on that holds at most `most` pages. */

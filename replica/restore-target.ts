@@ -1,15 +1,11 @@
 /** Where a restored database goes: checked first, written under another name beside it, and published when it is proven. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, chown, link, lstat, open, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
+import { chmod, chown, link, lstat, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { SeawallError } from './errors.ts';
 import type { FileOwner } from './format/snapshot.ts';
-
-/** The file while it has no name yet. Writes to different places may run side by side. */
-export interface TargetFile {
-  write(bytes: Buffer, position: number): Promise<void>;
-}
+import { WrittenFile } from './written-file.ts';
 
 export interface TargetOptions {
   /** Replaces an existing file, and removes its `-wal` and `-shm`. */
@@ -58,7 +54,7 @@ export async function checkTarget(target: string, force: boolean): Promise<void>
 export async function makeTarget<T>(
   target: string,
   { force, needs, owner: ownerOfNew }: TargetOptions,
-  fill: (file: TargetFile) => Promise<T>,
+  fill: (file: WrittenFile) => Promise<T>,
 ): Promise<T> {
   const temporary = join(dirname(target), `.${basename(target)}.seawall-${randomBytes(6).toString('hex')}`);
   try {
@@ -69,7 +65,9 @@ export async function makeTarget<T>(
     const file = await open(temporary, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, mode);
     let filled: T;
     try {
-      filled = await fill({ write: (bytes, position) => writeAll(file, bytes, position) });
+      const written = new WrittenFile(file);
+      filled = await fill(written);
+      await written.settle();
       await file.sync();
     } finally {
       await file.close();
@@ -91,14 +89,6 @@ async function checkSpace(folder: string, bytes: number): Promise<void> {
     expected: bytes,
     actual: bavail * bsize,
   });
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  let at = 0;
-  while (at < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
-    at += bytesWritten;
-  }
 }
 
 async function ownerOfReplaced(target: string): Promise<FileOwner | undefined> {

@@ -1,6 +1,7 @@
 /** Restores a database into an object of a store: streamed, proven, and only then visible under its key. */
 import { isKind, SeawallError } from './errors.ts';
-import { openImage, type ImageResult } from './image.ts';
+import { openImage } from './image.ts';
+import type { ImageResult } from './image-proof.ts';
 import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { ObjectWriter } from './store/object-writer.ts';

@@ -1,23 +1,20 @@
 /** Restores a database to a file: streamed, proven, and only then visible under its name. */
 import { resolve } from 'node:path';
-import { openImage, type ImageResult } from './image.ts';
+import type { ImageResult } from './image-proof.ts';
+import { writeImage, type ImageWriteOptions } from './image-writer.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { checkTarget, makeTarget } from './restore-target.ts';
-import { readSnapshotFacts } from './snapshot-reader.ts';
+import { openSnapshot, readSnapshotFacts } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { LATEST, type Target } from './target.ts';
 import { loadTimeline } from './timeline.ts';
 
-export interface RestoreOptions {
+export interface RestoreOptions extends ImageWriteOptions {
   /** The point to restore; the latest state unless given. */
   readonly target?: Target;
   /** Replaces an existing file (and removes its `-wal` and `-shm`). Without it, an existing file is never touched. */
   readonly force?: boolean;
-  /** Bytes of WAL pages held in memory. */
-  readonly memory?: number;
-  /** Called now and then with bytes written so far and in all. */
-  readonly onProgress?: (done: number, total: number | undefined) => void;
 }
 
 export interface Restored extends ImageResult {
@@ -51,35 +48,25 @@ export async function restorePlan(
   options: RestoreOptions = {},
 ): Promise<Restored> {
   const target = resolve(path);
-  const image = await openImage(store, plan, options.memory === undefined ? {} : { memory: options.memory });
-  const total = image.pages === undefined ? undefined : image.pages * image.pageSize;
+  const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
+  const { facts } = snapshot;
+  const pages = plan.proof?.state.pages ?? facts?.pages;
   return makeTarget(
     target,
     {
       force: options.force === true,
-      needs: total ?? plan.snapshot.size,
+      needs: pages === undefined || facts === undefined ? plan.snapshot.size : pages * facts.pageSize,
       // What the snapshot recorded of the original.
       owner: async () => (await readSnapshotFacts(store, plan.generation.id, plan.snapshot))?.file,
     },
     async (file) => {
-      let done = 0;
-      for await (const block of image.blocks()) {
-        await file.write(block, done);
-        done += block.length;
-        options.onProgress?.(done, total);
-      }
-      const { pages, checksum, proof, frames, walPages } = image.result();
+      const { end, ...written } = await writeImage(store, plan, snapshot, file, options);
       return {
+        ...written,
         path: target,
-        position: formatPosition({ generation: plan.generation.id, ...image.end }),
+        position: formatPosition({ generation: plan.generation.id, ...end }),
         time: plan.time,
-        pageSize: image.pageSize,
-        bytes: done,
-        pages,
-        checksum,
-        proof,
-        frames,
-        walPages,
+        bytes: written.pages * written.pageSize,
       };
     },
   );

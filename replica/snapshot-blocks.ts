@@ -22,7 +22,7 @@ export interface BlockRun {
 }
 
 /** Stored bytes, and blocks, of a run at most: enough to outweigh a request's latency, little enough to hold many. */
-const RUN_BYTES = 2 << 20;
+const RUN_BYTES = 1 << 20;
 const RUN_BLOCKS = 4;
 /** Runs fetched at the same time. */
 export const RUNS_AHEAD = 16;

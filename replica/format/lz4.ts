@@ -131,10 +131,14 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
   }
 }
 
+/** Where a block waits for the codec, which makes a copy of its own. */
+let scratch = Buffer.allocUnsafeSlow(4 + BLOCK_SIZE);
+
 function decodeBlockData(data: Buffer, storedRaw: boolean, mostRaw: number): Buffer {
   if (storedRaw) return data;
   // The codec takes the exact raw length in front. All blocks but a frame's last are full, so try that first.
-  const packed = Buffer.allocUnsafe(4 + data.length);
+  if (scratch.length < 4 + data.length) scratch = Buffer.allocUnsafeSlow(4 + data.length);
+  const packed = scratch.subarray(0, 4 + data.length);
   packed.set(data, 4);
   const rawLength = data.length * MAX_RATIO < mostRaw ? rawLengthOf(data) : mostRaw;
   try {

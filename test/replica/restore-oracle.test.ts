@@ -1,8 +1,12 @@
 /** Every state of random histories comes back bit-identical to what SQLite held. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { openImage } from '../../replica/image.ts';
+import { planRestore } from '../../replica/plan.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { parseTarget } from '../../replica/target.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
 import { at, expectKind, expectState, latestState, reachable, stateAt } from '../history/expect.ts';
 import { buildHistory, PAGE_SIZES, positionOf, type HistoryOptions } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
@@ -11,17 +15,24 @@ import { rerunnable, Seeded, seeds } from '../history/seeded.ts';
 const FILE = 'test/replica/restore-oracle.test.ts';
 const MiB = 1 << 20;
 
-/** Returns the most bytes of WAL pages that one restore had to lay over its snapshot. */
-async function everyState(options: HistoryOptions, memory?: number): Promise<number> {
+/**
+ * Restores every state, into a file and in order, with little memory and by threads where that is said. Returns the most
+ * bytes of WAL pages that one restore had to lay over its snapshot.
+ */
+async function everyState(options: HistoryOptions, how: { memory?: number; threads?: number } = {}): Promise<number> {
   using scratch = new Scratch();
   const store = memoryStore();
   const history = await buildHistory(store, options);
-  const budget = memory === undefined ? {} : { memory };
   let most = 0;
   for (const state of history.states) {
     if (!reachable(history, state)) continue;
-    const { walPages } = await expectState(store, scratch, at(state), state, budget);
+    const { walPages } = await expectState(store, scratch, at(state), state, how);
     most = Math.max(most, walPages * history.pageSize);
+    const image = await openImage(store, await planRestore(store, await loadTimeline(store), at(state)), how);
+    const hash = createHash('sha256');
+    for await (const block of image.blocks()) hash.update(block);
+    assert.equal(hash.digest('hex'), state.hash, `in order, at ${positionOf(state)}`);
+    assert.equal(image.result().checksum, state.checksum);
   }
   return most;
 }
@@ -36,7 +47,7 @@ for (const [i, pageSize] of PAGE_SIZES.entries()) {
   });
 }
 
-test('large and shrinking databases, with less memory than the WAL holds, are restored the same', async () => {
+test('large and shrinking databases, by threads and with less memory than the WAL holds, are restored the same', async () => {
   let largest = 0;
   for (const seed of seeds(1, 200)) {
     await rerunnable(seed, FILE, async () => {
@@ -50,7 +61,7 @@ test('large and shrinking databases, with less memory than the WAL holds, are re
           cut: { notRestorable: 0 },
           workload: { largest: 1.5 * MiB, most: 12 * MiB },
         },
-        2 * MiB,
+        { memory: 2 * MiB, threads: 2 },
       );
       largest = Math.max(largest, most);
     });

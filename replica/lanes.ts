@@ -1,0 +1,18 @@
+/**
+ * Runs `work` on every item, at most `most` at a time, in whatever order they end. After a failure no more is begun; it
+ * is thrown when everything that was begun has ended, so nothing is left running.
+ */
+export async function inLanes<T>(items: Iterable<T>, most: number, work: (item: T) => Promise<void>): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    try {
+      for (let next = iterator.next(); next.done !== true && !failed; next = iterator.next()) await work(next.value);
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: most }, lane));
+  for (const each of ended) if (each.status === 'rejected') throw each.reason;
+}

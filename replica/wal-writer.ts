@@ -1,0 +1,92 @@
+/** Writes the pages of a WAL to where they belong in a file. */
+import { hashPage, type PageHashes } from './format/page-hashes.ts';
+import { inLanes } from './lanes.ts';
+import { Overlay } from './overlay.ts';
+import type { WalSink } from './wal-scan.ts';
+import type { Frame } from './wal/cursor.ts';
+import type { WrittenFile } from './written-file.ts';
+
+/** Bytes written at once, where pages follow each other. */
+const MOST_AT_ONCE = 1 << 20;
+const WRITES = 8;
+
+/** Pages gather in memory, so that of those that change often only few versions are written, and runs of them at once. */
+export class WalWriter implements WalSink {
+  readonly #file: WrittenFile;
+  readonly #hashes: PageHashes;
+  readonly #overlay: Overlay;
+  readonly #onCommit: () => void;
+  /** The highest page written so far. */
+  #reach = 0;
+
+  /** @param memory bytes of pages to gather */
+  constructor(file: WrittenFile, hashes: PageHashes, memory: number, onCommit: () => void) {
+    this.#file = file;
+    this.#hashes = hashes;
+    this.#overlay = new Overlay(hashes.pageSize, memory);
+    this.#onCommit = onCommit;
+  }
+
+  /** How many different pages the WAL has. */
+  get pages(): number {
+    return this.#overlay.pages;
+  }
+
+  has(page: number): boolean {
+    return this.#overlay.has(page);
+  }
+
+  put({ page, content }: Frame): Promise<void> | undefined {
+    if (this.#overlay.full && !this.#overlay.holds(page)) {
+      return this.#flush().then(() => {
+        this.#overlay.put(page, content);
+      });
+    }
+    this.#overlay.put(page, content);
+    return undefined;
+  }
+
+  commit(pages: number): Promise<void> | undefined {
+    this.#onCommit();
+    this.#overlay.truncate(pages);
+    return pages < this.#reach ? this.#cut(pages) : undefined;
+  }
+
+  /** Writes what is left; which pages there are stays known. */
+  async finish(): Promise<void> {
+    await this.#flush();
+    this.#overlay.close();
+  }
+
+  async #flush(): Promise<void> {
+    const { pageSize } = this.#overlay;
+    await inLanes(this.#runs(), WRITES, async ({ first, contents }) => {
+      const bytes = contents.length === 1 ? contents[0]! : Buffer.concat(contents);
+      await this.#file.write(bytes, (first - 1) * pageSize);
+    });
+    this.#overlay.release();
+  }
+
+  *#runs(): Generator<{ readonly first: number; readonly contents: Buffer[] }> {
+    const most = MOST_AT_ONCE / this.#overlay.pageSize;
+    let run: { readonly first: number; readonly contents: Buffer[] } | undefined;
+    for (const { page, content } of this.#overlay.held()) {
+      this.#hashes.setHash(page, hashPage(page, content));
+      this.#reach = Math.max(this.#reach, page);
+      if (run !== undefined && (page !== run.first + run.contents.length || run.contents.length === most)) {
+        yield run;
+        run = undefined;
+      }
+      run ??= { first: page, contents: [] };
+      run.contents.push(content);
+    }
+    if (run !== undefined) yield run;
+  }
+
+  /** What was written behind the new end must read as zeros should the database grow again. */
+  async #cut(pages: number): Promise<void> {
+    for (let page = pages + 1; page <= this.#reach; page++) this.#hashes.setHash(page, 0n);
+    this.#reach = pages;
+    await this.#file.truncate(pages * this.#overlay.pageSize);
+  }
+}

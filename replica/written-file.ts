@@ -1,0 +1,59 @@
+/** A file that is written at many places, and goes to the disk while it is. */
+import { writeSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+
+/** Asking another thread takes longer than copying so few bytes into the system's cache. */
+const SMALL = 64 << 10;
+/** Bytes after which the disk is set to work: left to itself, the system would not begin before the end. */
+const FLUSH_EVERY = 64 << 20;
+
+export class WrittenFile {
+  readonly #file: FileHandle;
+  #dirty = 0;
+  #flushing: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Writes to different places may run side by side. */
+  async write(bytes: Buffer, position: number): Promise<void> {
+    this.#throwFailure();
+    for (let at = 0; at < bytes.length;) {
+      const length = bytes.length - at;
+      at +=
+        length <= SMALL
+          ? writeSync(this.#file.fd, bytes, at, length, position + at)
+          : (await this.#file.write(bytes, at, length, position + at)).bytesWritten;
+    }
+    this.#dirty += bytes.length;
+    if (this.#dirty >= FLUSH_EVERY) this.#flush();
+  }
+
+  /** Cuts it off, or fills it up with zeros. */
+  async truncate(length: number): Promise<void> {
+    await this.#file.truncate(length);
+  }
+
+  /** Waits for what is under way. What was written is only durable after a sync of its own. */
+  async settle(): Promise<void> {
+    await this.#flushing;
+    this.#throwFailure();
+  }
+
+  #flush(): void {
+    if (this.#flushing !== undefined) return;
+    this.#dirty = 0;
+    this.#flushing = this.#file
+      .datasync()
+      .catch((error: unknown) => {
+        this.#failure ??= error; // the system tells of it once, and would call a later sync a success
+      })
+      .finally(() => (this.#flushing = undefined));
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}
