@@ -34,9 +34,14 @@ export function statementsOf(template: Template, role: string): Statement[] {
   });
 }
 
-export function isAllowed(statements: readonly Statement[], request: Request): boolean {
+/** The statements by which a request is allowed; none when it is not. */
+export function allowing(statements: readonly Statement[], request: Request): readonly Statement[] {
   const matching = statements.filter((statement) => applies(statement, request));
-  return matching.some(({ Effect }) => Effect === 'Allow') && !matching.some(({ Effect }) => Effect === 'Deny');
+  return matching.some(({ Effect }) => Effect === 'Deny') ? [] : matching;
+}
+
+export function isAllowed(statements: readonly Statement[], request: Request): boolean {
+  return allowing(statements, request).length > 0;
 }
 
 function applies(
