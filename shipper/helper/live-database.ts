@@ -9,13 +9,12 @@
  * POSIX locks vanish when any descriptor of a file is closed in the process: the descriptors here are opened after the
  * first connection and closed after the last.
  */
-import Database from 'better-sqlite3';
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { FileOwner } from '../../replica/format/snapshot.ts';
+import { ContinuityLost } from './capture.ts';
+import { Connections, type Connection, type Role } from './connections.ts';
 import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
 import { readWalIndex, type WalIndex } from './wal-index.ts';
-
-type Connection = Database.Database;
 
 /** How long the write lock may be tried for at a time, milliseconds. */
 const LOCK_TRIES_MS = 25;
@@ -40,16 +39,13 @@ export interface OpenOptions {
 export class LiveDatabase {
   readonly path: string;
   readonly pageSize: number;
-  readonly #readers: [Connection, Connection];
-  readonly #checkpointer: Connection;
-  readonly #writer: Connection;
-  readonly #snapshotReader: Connection;
+  readonly #connections: Connections;
   readonly #shm: number;
   readonly #file: number;
   readonly #wal: number;
   readonly #inode: bigint;
   readonly #shmInode: bigint;
-  #pinned: 0 | 1 = 0;
+  #pinned: 'reader' | 'otherReader' = 'reader';
 
   /**
    * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what was
@@ -57,38 +53,29 @@ export class LiveDatabase {
    * two, so that is refused. `prepare` is called once it is known that the file may be touched.
    */
   static open(path: string, { former, prepare }: OpenOptions = {}): LiveDatabase {
-    const connections: Connection[] = [];
+    let opened: LiveDatabase | undefined;
+    const connections = new Connections(path, () => opened?.checkPlace());
     try {
       if (former?.walLiesBeside(path) === true) throw staleWal(path);
       checkFile(path);
       prepare?.(path);
-      return new LiveDatabase(path, connections);
+      opened = new LiveDatabase(path, connections);
+      return opened;
     } catch (error) {
-      for (const connection of connections) connection.close();
+      connections.closeAll(true);
       throw openError(path, error);
     }
   }
 
-  private constructor(path: string, opened: Connection[]) {
+  private constructor(path: string, connections: Connections) {
     this.path = path;
-    const connect = (readonly: boolean): Connection => {
-      const connection = new Database(path, { fileMustExist: true, timeout: 0, readonly });
-      opened.push(connection);
-      connection.pragma('wal_autocheckpoint = 0');
-      connection.pragma('cache_size = 10');
-      connection.pragma('mmap_size = 0');
-      return connection;
-    };
-    this.#checkpointer = connect(false);
-    checkLibrary(this.#checkpointer);
-    const mode = this.#checkpointer.pragma('journal_mode', { simple: true });
+    this.#connections = connections;
+    const checkpointer = connections.get('checkpointer');
+    checkLibrary(checkpointer);
+    const mode = checkpointer.pragma('journal_mode', { simple: true });
     if (mode !== 'wal') throw notWal(path, String(mode));
-    this.pageSize = this.#checkpointer.pragma('page_size', { simple: true }) as number;
-    this.#writer = connect(false);
-    // They cannot lock the file exclusively, so closing them last checkpoints nothing and deletes no WAL: see abandon().
-    this.#readers = [connect(true), connect(true)];
-    this.#snapshotReader = connect(true);
-    beginRead(this.#readers[0]);
+    this.pageSize = checkpointer.pragma('page_size', { simple: true }) as number;
+    beginRead(connections.get(this.#pinned));
     // From here on until close(), the descriptors stay open.
     this.#shm = openSync(`${path}-shm`, 'r');
     this.#file = openSync(path, 'r');
@@ -111,6 +98,17 @@ export class LiveDatabase {
     return inodeOf(this.path) !== this.#inode || inodeOf(`${this.path}-shm`) !== this.#shmInode;
   }
 
+  /** Throws {@link ContinuityLost} (`database-replaced`) when they do not: then nothing may be done with it any more. */
+  checkPlace(): void {
+    if (!this.replaced()) return;
+    throw new ContinuityLost('database-replaced', `${this.path} or its -shm is another file now, or gone`);
+  }
+
+  /** Holds no more than the pin needs, until there is something to do again. */
+  rest(): void {
+    this.#connections.rest();
+  }
+
   /** Size and time of change of the database file; a checkpoint changes them, and little else may. */
   fileStamp(): string {
     const { size, mtimeNs } = fstatSync(this.#file, { bigint: true });
@@ -124,9 +122,8 @@ export class LiveDatabase {
       if (found !== undefined) return found;
       // A writer that was killed in the middle of its change leaves it so until a reader sets it right.
       if (i === 8) {
-        const idle = this.#readers[this.#pinned === 0 ? 1 : 0];
-        beginRead(idle);
-        endTransaction(idle);
+        beginRead(this.#connections.get(this.#spare));
+        this.#connections.end(this.#spare);
       }
     }
     return undefined;
@@ -155,17 +152,15 @@ export class LiveDatabase {
    * Returns a number of frames that the new pin is not beyond; undefined when it cannot be told this moment.
    */
   advancePin(): number | undefined {
-    const next = this.#pinned === 0 ? 1 : 0;
-    beginRead(this.#readers[next]);
-    endTransaction(this.#readers[this.#pinned]);
-    this.#pinned = next;
+    beginRead(this.#connections.get(this.#spare));
+    this.#handOver();
     return this.walIndex()?.frames;
   }
 
   /** Copies frames into the database file, as far as readers allow, blocking nobody. */
   checkpointPassive(): { readonly frames: number; readonly backfilled: number } | 'busy' | 'disk' {
     try {
-      const rows = this.#checkpointer.pragma('wal_checkpoint(PASSIVE)') as {
+      const rows = this.#connections.get('checkpointer').pragma('wal_checkpoint(PASSIVE)') as {
         busy: number;
         log: number;
         checkpointed: number;
@@ -186,11 +181,21 @@ export class LiveDatabase {
    * old pin still keeps every frame in place. Returns whether the index is sealed.
    */
   sealIdle(capture: (wal: WalIndex) => void): boolean {
-    const next = this.#pinned === 0 ? 1 : 0;
-    if (this.#beginIdle(this.#readers[next], capture) === undefined) return false;
-    endTransaction(this.#readers[this.#pinned]);
-    this.#pinned = next;
+    if (this.#beginIdle(this.#spare, capture) === undefined) return false;
+    this.#handOver();
     return true;
+  }
+
+  /** The reader that does not hold the pin. */
+  get #spare(): 'reader' | 'otherReader' {
+    return this.#pinned === 'reader' ? 'otherReader' : 'reader';
+  }
+
+  /** The spare reader, which has begun, holds the pin from now on. */
+  #handOver(): void {
+    const before = this.#pinned;
+    this.#pinned = this.#spare;
+    this.#connections.end(before);
   }
 
   /**
@@ -199,17 +204,17 @@ export class LiveDatabase {
    * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
    */
   hold(capture: (wal: WalIndex) => void, locking: boolean): SealResult {
-    const wal = this.#beginIdle(this.#snapshotReader, capture);
+    const wal = this.#beginIdle('snapshotReader', capture);
     if (wal === undefined) return locking ? this.seal(capture, true) : { kind: 'blocked', by: 'checkpoint' };
     this.advancePin();
     return { kind: 'sealed', wal };
   }
 
   /** Begins a read of the database file alone; leaves the reader as it was when that cannot be now. */
-  #beginIdle(reader: Connection, capture: (wal: WalIndex) => void): WalIndex | undefined {
+  #beginIdle(reader: Role, capture: (wal: WalIndex) => void): WalIndex | undefined {
     const before = this.walIndex();
     if (before === undefined || before.backfilled !== before.frames) return undefined;
-    beginRead(reader);
+    beginRead(this.#connections.get(reader));
     try {
       const after = this.walIndex();
       const still =
@@ -219,10 +224,10 @@ export class LiveDatabase {
         return after;
       }
     } catch (error) {
-      endTransaction(reader);
+      this.#connections.end(reader);
       throw error;
     }
-    endTransaction(reader);
+    this.#connections.end(reader);
     return undefined;
   }
 
@@ -249,28 +254,28 @@ export class LiveDatabase {
         const blocked = this.#backfillAll(wal.frames);
         if (blocked !== undefined) return { kind: 'blocked', by: blocked };
       }
-      if (hold) beginRead(this.#snapshotReader);
+      if (hold) beginRead(this.#connections.get('snapshotReader'));
       this.advancePin();
       return { kind: 'sealed', wal };
     } finally {
-      endTransaction(this.#writer);
+      this.#connections.end('writer');
     }
   }
 
   /** Pages of the database as the held snapshot sees it. */
   snapshotPages(): number {
     if (!this.snapshotHeld) throw new Error('no snapshot is held');
-    return this.#snapshotReader.pragma('page_count', { simple: true }) as number;
+    return this.#connections.get('snapshotReader').pragma('page_count', { simple: true }) as number;
   }
 
   /** While true, checkpoints copy nothing and indexes cannot be ended. */
   get snapshotHeld(): boolean {
-    return this.#snapshotReader.inTransaction;
+    return this.#connections.inTransaction('snapshotReader');
   }
 
   /** Lets checkpoints change the database file again. */
   releaseSnapshot(): void {
-    endTransaction(this.#snapshotReader);
+    this.#connections.end('snapshotReader');
   }
 
   /**
@@ -279,20 +284,25 @@ export class LiveDatabase {
    */
   shrinkWal(): void {
     if (!this.#lockWriter()) return;
+    const writer = this.#connections.get('writer');
     try {
-      this.#writer.pragma('journal_size_limit = 0');
-      const version = this.#writer.pragma('user_version', { simple: true }) as number;
-      this.#writer.pragma(`user_version = ${version}`);
-      this.#writer.exec('COMMIT');
+      writer.pragma('journal_size_limit = 0');
+      const version = writer.pragma('user_version', { simple: true }) as number;
+      writer.pragma(`user_version = ${version}`);
+      writer.exec('COMMIT');
     } finally {
-      endTransaction(this.#writer);
+      this.#connections.end('writer');
     }
   }
 
   /** Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. */
   close(): void {
-    for (const connection of [...this.#readers, this.#snapshotReader, this.#checkpointer, this.#writer])
-      shut(connection);
+    try {
+      this.#connections.get('writer'); // readers cannot do so
+    } catch {
+      // Then the WAL stays, which is no loss.
+    }
+    this.#connections.closeAll(true);
     for (const fd of [this.#wal, this.#shm, this.#file]) closeSync(fd);
   }
 
@@ -301,8 +311,7 @@ export class LiveDatabase {
    * connection, would copy old frames into them and remove their WAL.
    */
   abandon(): LeftBehind {
-    for (const connection of [this.#checkpointer, this.#writer, this.#snapshotReader, ...this.#readers])
-      shut(connection);
+    this.#connections.closeAll(false);
     for (const fd of [this.#wal, this.#file]) closeSync(fd);
     return new LeftBehind(this.#shm, this.#shmInode);
   }
@@ -311,7 +320,7 @@ export class LiveDatabase {
     const until = performance.now() + LOCK_TRIES_MS;
     do {
       try {
-        this.#writer.exec('BEGIN IMMEDIATE');
+        this.#connections.get('writer').exec('BEGIN IMMEDIATE');
         return true;
       } catch (error) {
         if (!isBusy(error)) throw error;
@@ -353,11 +362,6 @@ export class LeftBehind {
 
 function inodeOf(path: string): bigint | undefined {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
-}
-
-function shut(connection: Connection): void {
-  endTransaction(connection);
-  connection.close();
 }
 
 /** Starts a read transaction; `user_version` reads the header alone and needs no schema. */

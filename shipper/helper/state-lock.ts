@@ -10,6 +10,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../replica/errors.ts';
+import { keepSmall } from './connections.ts';
 
 /** How long a start waits for a former helper that is still uploading, milliseconds. */
 const WAIT_MS = 15_000;
@@ -66,6 +67,7 @@ function tryLock(path: string): Database.Database | undefined {
   const lock = new Database(path, { timeout: 0 });
   try {
     lock.pragma('journal_mode = MEMORY');
+    keepSmall(lock);
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {

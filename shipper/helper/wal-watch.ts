@@ -33,8 +33,7 @@ export class WalWatch {
   }
 
   checkPlace(): void {
-    if (!this.#live.replaced()) return;
-    throw new ContinuityLost('database-replaced', `${this.#live.path} or its -shm is another file now, or gone`);
+    this.#live.checkPlace();
   }
 
   #keepShort(): void {
