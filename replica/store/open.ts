@@ -49,6 +49,14 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
   }
 }
 
+/** The URL of the bucket alone, and what lies before the keys of this one in it; undefined for other stores than S3. */
+export function bucketOf(url: string): { readonly url: string; readonly prefix: string } | undefined {
+  const match = S3.exec(url);
+  if (match === null) return undefined;
+  const [, bucket = '', prefix = '', query] = match;
+  return { url: `s3://${bucket}${query === undefined ? '' : `?${query}`}`, prefix };
+}
+
 function folderOf(url: string): string {
   if (!url.toLowerCase().startsWith('file:///')) {
     throw new RangeError(`a file URL begins with three slashes and an absolute path, got ${show(url)}`);

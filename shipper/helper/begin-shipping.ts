@@ -11,6 +11,7 @@ import { holdLimits } from './held-snapshot.ts';
 import type { Blocker, LiveDatabase } from './live-database.ts';
 import { resumeGeneration } from './resume.ts';
 import { persistently, uploadSegment, type UploadSettings } from './uploader.ts';
+import type { Turns } from './turns.ts';
 
 export interface Begun {
   /** Where capture goes on, and the end of what is in the bucket. */
@@ -31,6 +32,7 @@ export async function beginShipping(
   context: {
     readonly live: LiveDatabase;
     readonly store: Store;
+    readonly whole: Turns;
     readonly settings: Settings;
     readonly owner: Owner;
     readonly now: () => number;
@@ -58,6 +60,7 @@ export async function beginShipping(
     now: context.now,
     owner: context.owner,
     again: work.again,
+    whole: context.whole,
     limits: holdLimits(settings),
     onBlocked: (by: Blocker) => {
       if (blocked !== by) emit({ type: 'blocked', by });
@@ -66,7 +69,10 @@ export async function beginShipping(
   };
   const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
     uploadSegment(store, segment, { ...work.upload, signal: held });
-  const resumed = await persistently(work.upload, () =>
+  // Each try has its turn, and the pauses between them are others'.
+  const inTurn = <T>(attempt: () => Promise<T>): Promise<T> =>
+    persistently(work.upload, () => context.whole.take(signal, attempt));
+  const resumed = await inTurn(() =>
     resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
   );
   if (resumed.kind === 'resumed') {
@@ -80,9 +86,7 @@ export async function beginShipping(
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
-  const started = await persistently(work.upload, () =>
-    startGeneration(live, store, { ...common, reason, notBefore, onProgress }),
-  );
+  const started = await inTurn(() => startGeneration(live, store, { ...common, reason, notBefore, onProgress }));
   const { point, hashes, boundary, snapshot } = started;
   const { generation, state } = point;
   emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });

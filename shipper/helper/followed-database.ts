@@ -1,17 +1,15 @@
 /** The database that is followed: looked at again and again, left when another file takes its place, and found anew. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Settings } from '../options.ts';
 import { ContinuityLost } from './capture.ts';
 import type { Follower } from './follower.ts';
 import type { Health } from './health.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { reopen } from './reopening.ts';
+import type { Look } from './rounds.ts';
 import { WalWatch } from './wal-watch.ts';
 
-/** Milliseconds between two looks at the WAL. A look that finds nothing reads 136 bytes. */
-const LOOK_INTERVAL = 40;
-/** Milliseconds until the next look after one that failed. */
-const AFTER_FAILED_LOOK = 1000;
+/** After so long without news only the pin's connection is kept open, milliseconds. */
+const REST_AFTER = 10_000;
 
 export class FollowedDatabase {
   readonly #settings: Settings;
@@ -21,6 +19,8 @@ export class FollowedDatabase {
   #follower: Follower | undefined;
   /** Another file has its place: the one that is open must not be touched any more. */
   #replaced = false;
+  /** Not before the shipping has begun, and again after news. */
+  #restAt = Infinity;
 
   /** `live` is its own from now on. `onLost` is told when continuity is lost; nothing is captured then until `follow`. */
   constructor(live: LiveDatabase, settings: Settings, health: Health, onLost: (lost: ContinuityLost) => void) {
@@ -42,6 +42,7 @@ export class FollowedDatabase {
 
   follow(follower: Follower): void {
     this.#follower = follower;
+    this.#restAt = performance.now() + REST_AFTER;
   }
 
   /** Captures nothing more; the WAL is kept short all the same. */
@@ -83,22 +84,21 @@ export class FollowedDatabase {
     this.#onLost(error);
   }
 
-  async lookUntil(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const pause = this.#look() ? LOOK_INTERVAL : AFTER_FAILED_LOOK;
-      await sleep(pause, undefined, { signal }).catch(() => undefined);
-    }
-  }
-
-  /** False when it failed and is to be tried again. */
-  #look(): boolean {
-    if (this.#open === undefined || this.#replaced) return true;
+  look(): Look {
+    if (this.#open === undefined || this.#replaced) return 'quiet';
+    const { live, watch } = this.#open;
     try {
-      this.#open.watch.look(this.#follower);
+      watch.look(this.#follower);
       this.#health.succeeded('database');
-      return true;
+      const news = this.#follower?.hasNews() === true;
+      if (news) this.#restAt = performance.now() + REST_AFTER;
+      else if (performance.now() >= this.#restAt && !live.snapshotHeld) {
+        live.rest();
+        this.#restAt = Infinity;
+      }
+      return news ? 'news' : 'quiet';
     } catch (error) {
-      return this.#noted(error);
+      return this.#noted(error) ? 'quiet' : 'failed';
     }
   }
 

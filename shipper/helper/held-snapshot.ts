@@ -10,6 +10,7 @@ import { SeawallError } from '../../replica/errors.ts';
 import { frameSize } from '../../replica/wal/format.ts';
 import type { Settings } from '../options.ts';
 import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
+import type { Turns } from './turns.ts';
 import type { WalIndex } from './wal-index.ts';
 
 /** Milliseconds between two tries to begin, and how many tries go without a lock for each that takes one. */
@@ -28,6 +29,8 @@ export interface HoldLimits {
 export interface HoldSettings {
   readonly signal: AbortSignal;
   readonly limits: HoldLimits;
+  /** The caller has a turn of these, and gives it up while the app does not let the snapshot begin. */
+  readonly whole: Turns;
   /** Told while a reader or writer of the app keeps the snapshot from beginning. */
   readonly onBlocked: (by: Blocker) => void;
 }
@@ -82,7 +85,7 @@ async function begin(hold: (locking: boolean) => SealResult, settings: HoldSetti
     const result = hold(locking);
     if (result.kind === 'sealed') return result.wal;
     if (locking) settings.onBlocked(result.by);
-    await sleep(TRY_PAUSE, undefined, { signal: settings.signal });
+    await settings.whole.giveWay(sleep(TRY_PAUSE, undefined, { signal: settings.signal }));
   }
 }
 

@@ -7,10 +7,13 @@ import '../../replica/require-node.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { toPlain } from '../plain-error.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
+import { Rounds } from './rounds.ts';
 import { Shipment } from './shipment.ts';
+import { Stores } from './stores.ts';
 
 /** By the number that the handle gave each. */
 const shipments = new Map<number, Shipment>();
+const shared = { stores: new Stores(), rounds: new Rounds() };
 let ending = false;
 
 // Signals of a terminal or a process group are meant for the app; the handle tells when to stop.
@@ -39,7 +42,7 @@ async function carryOut(message: ToHelper): Promise<unknown> {
   switch (message.ask) {
     case 'start': {
       if (shipments.has(number)) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
-      const shipment = new Shipment(message.settings, (event) => {
+      const shipment = new Shipment(message.settings, shared, (event) => {
         tell({ tell: 'event', shipment: number, event });
       });
       shipments.set(number, shipment);

@@ -1,8 +1,9 @@
-/** A pause that can be cut short. */
+/** Pauses of a loop: for a time, or for as long as there is nothing to do. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export class Pause {
   #wake: () => void = () => undefined;
+  #resting = false;
 
   /** Waits for `ms` milliseconds, or until {@link end}. */
   async take(ms: number): Promise<void> {
@@ -14,6 +15,21 @@ export class Pause {
     await Promise.race([timed, woken]);
     timer.abort();
     this.#wake = () => undefined;
+  }
+
+  /** Waits until {@link wake} or {@link end}, without a timer. */
+  async rest(): Promise<void> {
+    this.#resting = true;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#resting = false;
+    this.#wake = () => undefined;
+  }
+
+  /** Ends a rest, but no pause that is measured. */
+  wake(): void {
+    if (this.#resting) this.#wake();
   }
 
   end(): void {

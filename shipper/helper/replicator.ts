@@ -21,15 +21,20 @@ import { holdLimits } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Pause } from './pause.ts';
 import { SegmentShipping } from './segment-shipping.ts';
+import type { Look, Rounds } from './rounds.ts';
 import { Shipped } from './shipped.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
 import { Staging } from './staging.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
+import type { Turns } from './turns.ts';
 import { Fenced, type UploadSettings } from './uploader.ts';
 
 export interface ReplicatorContext {
   readonly settings: Settings;
   readonly store: Store;
+  /** For what reads the database as a whole. */
+  readonly whole: Turns;
+  readonly rounds: Rounds;
   /** The replicator's own from now on; it closes it. */
   readonly live: LiveDatabase;
   readonly owner: Owner;
@@ -175,9 +180,7 @@ export class Replicator {
   }
 
   async #run(reason: string, started: () => void): Promise<void> {
-    const looking = this.#database.lookUntil(this.#abort.signal).catch((error: unknown) => {
-      this.#fail(error);
-    });
+    const leave = this.#context.rounds.join(() => this.#look(), this.#context.settings.syncInterval / 2);
     try {
       await this.#begin(reason);
       while (!this.#stopping) {
@@ -191,11 +194,28 @@ export class Replicator {
         if (this.#heartbeat.due) await this.#beat();
         const left = passed + this.#context.settings.syncInterval - performance.now();
         if (left > 0 && this.#mayPause()) await this.#pause.take(left);
+        if (this.#mayPause() && !this.#hasWork()) await this.#pause.rest();
       }
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
+    } finally {
+      leave();
     }
-    await looking;
+  }
+
+  #look(): Look {
+    try {
+      const found = this.#database.look();
+      if (this.#hasWork()) this.#pause.wake();
+      return found;
+    } catch (error) {
+      this.#fail(error);
+      return 'failed';
+    }
+  }
+
+  #hasWork(): boolean {
+    return this.#database.follower?.hasNews() === true || this.#staging.length > 0 || this.#heartbeat.due;
   }
 
   #mayPause(): boolean {
@@ -291,12 +311,17 @@ export class Replicator {
     try {
       const gone = await this.#shipping.checkClaim(this.#abort.signal);
       if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
-      const written = await takeSnapshot({ ...this.#context, live }, follower, {
-        codec: this.#codec,
-        signal: AbortSignal.any([this.#abort.signal, this.#attempt.signal]),
-        limits: holdLimits(this.#context.settings),
-        shipCaptured: (signal) => this.#shipStaged(signal),
-      });
+      const signal = AbortSignal.any([this.#abort.signal, this.#attempt.signal]);
+      const { whole } = this.#context;
+      const written = await whole.take(signal, () =>
+        takeSnapshot({ ...this.#context, live }, follower, {
+          codec: this.#codec,
+          signal,
+          whole,
+          limits: holdLimits(this.#context.settings),
+          shipCaptured: (signal) => this.#shipStaged(signal),
+        }),
+      );
       this.#shipped.snapshot(written.size);
       for (const { resolve } of asked) resolve(written.key);
     } catch (error) {

@@ -5,30 +5,41 @@ import { basename, dirname, join } from 'node:path';
 import { isKind, SeawallError } from '../../replica/errors.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { restore } from '../../replica/restore.ts';
-import { openStore } from '../../replica/store/open.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
 import type { Request, ShipperEvent } from '../protocol.ts';
 import { LiveDatabase } from './live-database.ts';
 import { Replicator } from './replicator.ts';
+import type { Rounds } from './rounds.ts';
 import { StateLock } from './state-lock.ts';
+import type { Stores } from './stores.ts';
 import { switchToWal } from './wal-mode.ts';
 
 type StartRequest = Extract<Request, { ask: 'start' }>;
 
+/** What all databases of the helper have in common. */
+export interface SharedByAll {
+  readonly stores: Stores;
+  readonly rounds: Rounds;
+}
+
 export class Shipment {
   readonly settings: Settings;
+  readonly #shared: SharedByAll;
   readonly #emit: (event: ShipperEvent) => void;
   /** Aborted when a stop is asked for, and the latter rejected when it is done. */
   readonly #stopAsked = new AbortController();
   readonly #stopped = Promise.withResolvers<never>();
+  /** Aborted when nothing is uploaded any more. */
+  readonly #closed = new AbortController();
   #stopping: Promise<void> | undefined;
   #replicator: Replicator | undefined;
   /** What is to be closed, the last opened first. */
   readonly #opened: (() => void | Promise<void>)[] = [];
 
-  constructor(settings: Settings, emit: (event: ShipperEvent) => void) {
+  constructor(settings: Settings, shared: SharedByAll, emit: (event: ShipperEvent) => void) {
     this.settings = settings;
+    this.#shared = shared;
     this.#emit = emit;
     this.#stopped.promise.catch(() => undefined); // a start that is long done does not hear of it
   }
@@ -78,15 +89,17 @@ export class Shipment {
       lock.release();
     });
     signal.throwIfAborted();
-    const store = await openStore(settings.replica);
+    const { store, whole } = await this.#shared.stores.open(settings.replica, this.#closed.signal);
     this.#opened.push(() => store.close());
-    if (mayRestore) await this.#bringBack(store);
+    if (mayRestore) await whole.take(signal, () => this.#bringBack(store));
     signal.throwIfAborted();
     const live = LiveDatabase.open(settings.database, settings.enableWal ? { prepare: switchToWal } : {});
     try {
       this.#replicator = new Replicator({
         settings,
         store,
+        whole,
+        rounds: this.#shared.rounds,
         live,
         owner: { owner, holder: `${hostname()} process ${process.pid}` },
         again,
@@ -103,6 +116,7 @@ export class Shipment {
   }
 
   async #close(): Promise<void> {
+    this.#closed.abort(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
     for (const close of this.#opened.splice(0).reverse()) await close();
   }
 

@@ -8,11 +8,14 @@ import type { Follower } from './follower.ts';
 import { fileBlocks } from './generation-start.ts';
 import { underHeldSnapshot, type HoldLimits } from './held-snapshot.ts';
 import type { LiveDatabase, SealResult } from './live-database.ts';
+import type { Turns } from './turns.ts';
 
 export interface SnapshotWork {
   readonly codec: Codec;
   readonly signal: AbortSignal;
   readonly limits: HoldLimits;
+  /** The caller has a turn of these. */
+  readonly whole: Turns;
   /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */
   readonly shipCaptured: (signal: AbortSignal) => Promise<void>;
 }
@@ -31,6 +34,7 @@ export async function takeSnapshot(
   const settings = {
     signal: work.signal,
     limits: work.limits,
+    whole: work.whole,
     onBlocked: (by: string) => {
       emit({ type: 'blocked', by });
     },

@@ -1,15 +1,15 @@
-/** A bounded number of turns, given in the order in which they were asked for: so nobody is served twice before all others. */
+/** A bounded number of turns, given in the order in which they were asked for: nobody has a second before all others had one. */
 export class Turns {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(atATime: number) {
     this.#free = atATime;
   }
 
-  /** Does `work` when it is its turn. */
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    await this.#begin();
+  /** Does `work` when it is its turn. Throws the signal's reason when that comes first. */
+  async take<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await this.#begin(signal);
     try {
       return await work();
     } finally {
@@ -27,17 +27,33 @@ export class Turns {
     }
   }
 
-  #begin(): Promise<void> {
+  async #begin(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     if (this.#free > 0) {
       this.#free--;
-      return Promise.resolve();
+      return;
     }
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#waiting.delete(begin);
+        reject(signal?.reason);
+      };
+      const begin = (): void => {
+        signal?.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      this.#waiting.add(begin);
+      signal?.addEventListener('abort', giveUp, { once: true });
+    });
   }
 
   #end(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free++;
-    else next();
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free++;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 }
