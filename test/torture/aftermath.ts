@@ -39,6 +39,7 @@ export async function suffer(world: World, { aftermath, seed }: RoundPlan): Prom
 
 /** Somebody works on the database while nothing is shipped. */
 async function changeOffline(world: World, random: Seeded): Promise<void> {
+  if (!world.hasDatabase) return; // it was lost, and no app has lived long enough to bring it back
   const command: [string, ...string[]] = [process.execPath, WRITER, world.database, 'better-sqlite3'];
   const writer = new Process<never>(command, world.key('writer'), () => undefined);
   writer.send(...script('hostile', random, world.plan.database, random.range(10, 150)));

@@ -56,6 +56,8 @@ function tellHelper(): void {
   helper = shipper.pid;
   if (helper !== undefined) say({ helper });
 }
+// A helper that is started anew says nothing at first, and is to be killed then, too.
+setInterval(tellHelper, 20).unref();
 shipper.on('event', (event) => {
   tellHelper();
   if (event.type !== 'segment' && event.type !== 'progress') say({ event });
