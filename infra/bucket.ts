@@ -59,13 +59,19 @@ function lock({ mode, duration }: ObjectLockProps): ObjectLockRetention {
 
 function lifecycle(root: string, props: SqliteBackupProps): LifecycleRule[] {
   const rules: LifecycleRule[] = [
-    { id: 'abort-unfinished-uploads', abortIncompleteMultipartUploadAfter: Duration.days(2) },
+    // A week: the first snapshot of a large database over a slow line may take days.
+    { id: 'abort-unfinished-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
     {
       id: 'expire-noncurrent-versions',
       noncurrentVersionExpiration: props.noncurrentExpiry ?? Duration.days(14),
       expiredObjectDeleteMarker: true,
     },
-    { id: 'expire-restores', prefix: RESTORES, expiration: props.restoresExpiry ?? Duration.days(7) },
+    {
+      id: 'expire-restores',
+      prefix: RESTORES,
+      expiration: props.restoresExpiry ?? Duration.days(7),
+      abortIncompleteMultipartUploadAfter: Duration.days(1),
+    },
   ];
   if (props.coldStorage !== undefined) {
     const { after, storageClass = StorageClass.INFREQUENT_ACCESS, largerThan = MIB } = props.coldStorage;

@@ -42,7 +42,7 @@ test('lifecycle: unfinished uploads, old versions, bare delete markers and resto
         {
           Id: 'abort-unfinished-uploads',
           Status: 'Enabled',
-          AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
+          AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
         },
         {
           Id: 'expire-noncurrent-versions',
@@ -50,7 +50,13 @@ test('lifecycle: unfinished uploads, old versions, bare delete markers and resto
           NoncurrentVersionExpiration: { NoncurrentDays: 14 },
           ExpiredObjectDeleteMarker: true,
         },
-        { Id: 'expire-restores', Status: 'Enabled', Prefix: 'restores/', ExpirationInDays: 7 },
+        {
+          Id: 'expire-restores',
+          Status: 'Enabled',
+          Prefix: 'restores/',
+          ExpirationInDays: 7,
+          AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+        },
       ],
     },
   });
