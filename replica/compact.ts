@@ -5,14 +5,13 @@
  * first segment of index N exists. Running twice, at once, or being killed anywhere is harmless: the snapshot appears
  * whole and proven, or not at all.
  */
-import { isKind } from './errors.ts';
-import { codec as codecNamed, DEFAULT_ZSTD_LEVEL } from './format/codec.ts';
-import { openImage } from './image.ts';
-import type { CodecName } from './layout.ts';
-import { chainFrom } from './chain.ts';
+import { chainFrom, sameState } from './chain.ts';
+import { makeSnapshot, type CompactedSnapshot, type CompactedSnapshotOptions } from './compacted-snapshot.ts';
+import { corrupt, isKind } from './errors.ts';
+import { formatChecksum } from './format/page-hashes.ts';
+import { snapshotKey } from './layout.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
-import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
-import { writeSnapshot } from './snapshot-writer.ts';
+import { isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { loadTimeline, snapshotTime, type Generation, type Timeline } from './timeline.ts';
 
@@ -36,17 +35,15 @@ export type CompactionPlan =
   | { readonly kind: 'skip'; readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' };
 
 export type CompactionOutcome =
-  | {
+  | ({
       readonly kind: 'compacted';
-      readonly key: string;
       readonly index: number;
       readonly why: 'ratio' | 'age' | 'asked';
-      readonly size: number;
-      readonly pages: number;
-      readonly checksum: bigint;
-      readonly frames: number;
-    }
+    } & CompactedSnapshot)
   | { readonly kind: 'skipped'; readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' | 'exists' };
+
+/** Tries to join an upload that lost a race; each makes the snapshot anew. */
+const ATTEMPTS = 3;
 
 /** Decides whether and up to which index to compact. With `policy` 'always', whenever there is a complete index. */
 export async function planCompaction(
@@ -71,14 +68,9 @@ export async function planCompaction(
   return { kind: 'skip', why: 'below-policy' };
 }
 
-export interface CompactOptions {
+export interface CompactOptions extends CompactedSnapshotOptions {
   readonly policy?: CompactionPolicy | 'always';
   readonly now: number;
-  readonly codec?: CodecName;
-  /** zstd only. */
-  readonly level?: number;
-  readonly memory?: number;
-  readonly onProgress?: (done: number, total: number | undefined) => void;
 }
 
 /** Compacts the current generation once, if the policy says so. */
@@ -95,38 +87,44 @@ async function carryOut(
   decision: CompactionPlan & { readonly kind: 'compact' },
   options: CompactOptions,
 ): Promise<CompactionOutcome> {
-  const { generation, from, why } = decision;
+  const { why } = decision;
   const found = await newestEnd(store, timeline, decision);
   if (found === undefined) return { kind: 'skipped', why: 'no-complete-index' };
   const { plan, index } = found;
-  const image = await openImage(store, plan, options.memory === undefined ? {} : { memory: options.memory });
-  const { pages, pageSize } = image;
-  if (pages === undefined) return { kind: 'skipped', why: 'no-complete-index' };
-  const base = await readSnapshotFacts(store, generation.id, from);
-  const facts = {
-    generation: generation.id,
-    index,
-    pageSize,
-    pages,
-    time: plan.time,
-    checksum: plan.proof?.state.checksum,
-    reason: 'compaction',
-    ...(base?.file && { file: base.file }),
-  };
-  const codec = codecNamed(options.codec ?? from.codec, options.level ?? DEFAULT_ZSTD_LEVEL);
-  try {
-    const written = await writeSnapshot(
-      store,
-      facts,
-      codec,
-      reported(image.blocks(), pages * pageSize, options.onProgress),
-    );
-    const { key, size, checksum } = written;
-    return { kind: 'compacted', key, index, why, size, pages, checksum, frames: image.result().frames };
-  } catch (error) {
-    if (isKind(error, 'conflict')) return { kind: 'skipped', why: 'exists' };
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const made = await makeSnapshot(store, plan, index, options);
+      return made === undefined
+        ? { kind: 'skipped', why: 'no-complete-index' }
+        : { kind: 'compacted', index, why, ...made };
+    } catch (error) {
+      if (isKind(error, 'conflict') && (await isThere(store, plan, index, options))) {
+        return { kind: 'skipped', why: 'exists' };
+      }
+      const lostRace = isKind(error, 'unreachable') && error.code === 'STORE_UPLOAD_RESTART';
+      if (!lostRace || attempt === ATTEMPTS) throw error;
+    }
   }
+}
+
+/**
+ * Whether another run has made the snapshot. Throws `corrupt` (SNAPSHOT_DIFFERS) when the one that is there is of
+ * another state than the WAL records.
+ */
+async function isThere(store: Store, plan: RestorePlan, index: number, options: CompactOptions): Promise<boolean> {
+  const { generation, proof } = plan;
+  const codec = options.codec ?? plan.snapshot.codec;
+  const info = await store.head(snapshotKey(generation.id, index, codec));
+  if (info === undefined) return false;
+  const there = await openSnapshot(store, generation.id, { ...info, index, codec });
+  if (!isBlockSnapshot(there)) return true;
+  const { pages, checksum } = await there.hashes();
+  if (proof === undefined || sameState(proof.state, { pages, checksum, time: proof.state.time })) return true;
+  throw corrupt('SNAPSHOT_DIFFERS', 'another run made this snapshot, and not of the state that the WAL records', {
+    key: info.key,
+    expected: formatChecksum(proof.state.checksum),
+    actual: formatChecksum(checksum),
+  });
 }
 
 /** The newest complete index whose end may be restored; a run that is replayed over later pages may not. */
@@ -144,17 +142,4 @@ async function newestEnd(
     }
   }
   return undefined;
-}
-
-async function* reported(
-  blocks: AsyncIterable<Buffer>,
-  total: number,
-  onProgress: CompactOptions['onProgress'],
-): AsyncGenerator<Buffer> {
-  let done = 0;
-  for await (const block of blocks) {
-    yield block;
-    done += block.length;
-    onProgress?.(done, total);
-  }
 }

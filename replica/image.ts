@@ -19,6 +19,7 @@ import type { Store } from './store/store.ts';
 
 /** Bytes of WAL pages held in memory at a time, unless told otherwise. */
 export const DEFAULT_MEMORY = 24 << 20;
+export const LEAST_MEMORY = 2 * BLOCK_SIZE;
 
 export interface Image {
   /** Bytes; known before the first block. */
@@ -42,7 +43,7 @@ export async function openImage(
   options: { readonly memory?: number } = {},
 ): Promise<Image> {
   const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
-  const memory = Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCK_SIZE);
+  const memory = Math.max(options.memory ?? DEFAULT_MEMORY, LEAST_MEMORY);
   const scan = await scanWal(store, plan, memory, snapshot);
   const pageSize = scan.pageSize ?? snapshot.facts?.pageSize ?? (await firstPageSize(snapshot));
   return new WalImage(plan, snapshot, scan, new WalPages(store, plan, scan, memory), pageSize);

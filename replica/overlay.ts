@@ -131,6 +131,18 @@ export class Overlay {
     }
   }
 
+  /** Whether any of the pages is there. */
+  hasAnyOf(first: number, last: number): boolean {
+    for (let page = first; page <= last; page++) if (this.has(page)) return true;
+    return false;
+  }
+
+  /** Whether all of the pages are there. */
+  hasAllOf(first: number, last: number): boolean {
+    for (let page = first; page <= last; page++) if (!this.has(page)) return false;
+    return true;
+  }
+
   /** The last page of the longest run of whole blocks from `first` on that holds at most `most` pages. */
   rangeWithin(first: number, perBlock: number, most: number): number {
     let held = 0;

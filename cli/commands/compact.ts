@@ -66,8 +66,9 @@ export const compactCommand: Command = {
 
 export function compactionDocument(outcome: CompactionOutcome): JsonDocument {
   if (outcome.kind === 'skipped') return { outcome: 'skipped', why: outcome.why };
-  const { key, index, why, size, pages, checksum, frames } = outcome;
-  return { outcome: 'compacted', why, key, index, bytes: size, pages, frames, checksum: formatChecksum(checksum) };
+  const { key, index, why, how, size, copied, pages, checksum, frames } = outcome;
+  const made = { bytes: size, copied, pages, frames, checksum: formatChecksum(checksum) };
+  return { outcome: 'compacted', why, how, key, index, ...made };
 }
 
 const SKIPPED = {
@@ -83,9 +84,15 @@ const COMPACTED = {
   asked: 'asked for',
 } as const satisfies Readonly<Record<(CompactionOutcome & { readonly kind: 'compacted' })['why'], string>>;
 
+const HOW = {
+  patched: 'only changed blocks were encoded anew',
+  'passed-on': 'the store does not copy, so what had not changed was read and written',
+  rewritten: 'all of it was encoded anew',
+} as const satisfies Readonly<Record<(CompactionOutcome & { readonly kind: 'compacted' })['how'], string>>;
+
 export function compactionWords(outcome: CompactionOutcome): string {
   if (outcome.kind === 'skipped') return `nothing to compact: ${SKIPPED[outcome.why]}`;
-  const { key, why, size, pages, frames } = outcome;
+  const { key, why, how, size, copied, pages, frames } = outcome;
   const made = `${counted(pages, 'page')}, ${formatSize(size)}, from ${counted(frames, 'WAL frame')}`;
-  return `compacted into ${key}: ${made}; ${COMPACTED[why]}`;
+  return `compacted into ${key}: ${made}; ${HOW[how]}${copied > 0 ? `, the store copied ${formatSize(copied)}` : ''}; ${COMPACTED[why]}`;
 }

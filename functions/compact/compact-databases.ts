@@ -64,9 +64,10 @@ export async function compactDatabase(database: string, signal: AbortSignal, dep
       log.info('not compacted', { database, why: outcome.why });
       return;
     }
-    const { key, why, size, pages, frames } = outcome;
+    const { key, why, how, size, copied, pages, frames } = outcome;
     metrics.count('Compactions', 1);
-    log.info('compacted', { database, key, why, bytes: size, pages, frames, seconds: (now() - began) / 1000 });
+    const seconds = (now() - began) / 1000;
+    log.info('compacted', { database, key, why, how, bytes: size, copied, pages, frames, seconds });
   } catch (error) {
     if (isKind(error, 'missing') && error.code === 'REPLICA_EMPTY') {
       log.warn('not compacted: there is no such database any more', { database });

@@ -1,53 +1,65 @@
 /**
- * Writes an object of unknown length as it is produced: in parts when it is large, in one put when it is small.
+ * Writes an object of unknown length as it is produced: in parts when it is large, in one put when it is small. Ranges
+ * of an older object can stand between what is written; the store copies those itself.
  *
  * The first bytes are given last, because a header tells what only the end of the content shows. So the first part is
  * held back until `finish`. Nothing is visible before that, and nothing stays behind after `abort`.
  */
-import type { PutResult, Store, Upload } from './store.ts';
+import { InFlight } from './in-flight.ts';
+import { copiedParts, partSizeFor } from './part-sizes.ts';
+import type { CopyRange, PutResult, Store, Upload } from './store.ts';
 
-const LEAST_PART = 5 << 20;
-const MIB = 1 << 20;
+/** Copies under way at the same time: they cost this process nothing. */
+const COPIES = 8;
 
 export interface ObjectWriterOptions {
   /** Bytes at the start that `finish` supplies. */
   readonly headLength: number;
-  /** No more bytes than this will be written; decides the part size. */
+  /** The object will not be longer than this; decides the size of its parts. */
   readonly sizeBound: number;
   /** Parts on their way at the same time. */
   readonly concurrency?: number;
+  /** Whether `copy` will be called. */
+  readonly copies?: boolean;
 }
 
 export class ObjectWriter {
   readonly #store: Store;
   readonly #key: string;
   readonly #headLength: number;
+  readonly #sizeBound: number;
+  readonly #copiesFollow: boolean;
   readonly #partSize: number;
-  readonly #concurrency: number;
-  readonly #inFlight = new Set<Promise<void>>();
-  /** Part buffers that were sent and can be filled again. */
+  readonly #puts: InFlight;
+  readonly #copies = new InFlight(COPIES);
+  /** Buffers that were sent and can be filled again. */
   readonly #spare: Buffer[] = [];
-  /** The part being filled, and how far. */
-  #part: Buffer;
+  /** What is gathered for the next part, and how far. */
+  #buffer: Buffer;
   #filled: number;
+  /** The full part before it, where a copy may follow: should what is gathered be too little for a part, it joins it. */
+  #held: Buffer | undefined;
+  /** The first part, which waits for the head. */
   #first: Buffer | undefined;
   #upload: Upload | undefined;
   #parts = 0;
   #position: number;
-  #failure: unknown;
 
   constructor(store: Store, key: string, options: ObjectWriterOptions) {
+    const { headLength, sizeBound, concurrency = 2, copies = false } = options;
     this.#store = store;
     this.#key = key;
-    this.#headLength = options.headLength;
-    this.#partSize = partSizeFor(store, options.sizeBound);
-    this.#concurrency = options.concurrency ?? 2;
-    this.#part = Buffer.allocUnsafeSlow(Math.min(this.#partSize, options.headLength + options.sizeBound));
-    this.#filled = options.headLength;
-    this.#position = options.headLength;
+    this.#headLength = headLength;
+    this.#sizeBound = sizeBound;
+    this.#copiesFollow = copies;
+    this.#partSize = partSizeFor(store, copies ? 2 * sizeBound : sizeBound);
+    this.#puts = new InFlight(concurrency);
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(this.#partSize, headLength + sizeBound));
+    this.#filled = headLength;
+    this.#position = headLength;
   }
 
-  /** Offset in the object at which the next appended byte will stand. */
+  /** Offset in the object at which the next byte will stand. */
   get position(): number {
     return this.#position;
   }
@@ -56,27 +68,44 @@ export class ObjectWriter {
   async append(chunk: Buffer): Promise<void> {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#filled === this.#part.length) await this.#cut();
-      const copied = chunk.copy(this.#part, this.#filled, at);
+      if (this.#filled === this.#buffer.length) await this.#cut();
+      const copied = chunk.copy(this.#buffer, this.#filled, at);
       at += copied;
       this.#filled += copied;
     }
     this.#position += chunk.length;
   }
 
+  /**
+   * Goes on with a range of an existing object, which the store copies. The range, and all that was appended since the
+   * copy before, are at least `leastCopyFor` long. Failures are those of `Upload.copy`, from this call or a later one.
+   */
+  async copy(source: string, range: CopyRange, etag: string): Promise<void> {
+    await this.#sendAll();
+    this.#buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
+    const upload = await this.#started();
+    for (const part of copiedParts(this.#store, range, this.#sizeBound)) {
+      const number = ++this.#parts;
+      await this.#copies.start(() => upload.copy(number, source, part, etag));
+    }
+    this.#position += range.length;
+  }
+
   /** Supplies the first bytes and makes the object visible; `conflict` with 'absent' when it is there already. */
   async finish(head: Buffer, condition?: 'absent'): Promise<PutResult> {
     if (head.length !== this.#headLength) throw new RangeError(`head of ${head.length} bytes, not ${this.#headLength}`);
     try {
-      head.copy(this.#first ?? this.#part);
-      if (this.#first === undefined)
-        return await this.#store.put(this.#key, this.#part.subarray(0, this.#filled), condition);
-      this.#upload ??= await this.#store.upload(this.#key);
-      await this.#send(this.#part.subarray(0, this.#filled));
-      await this.#send(this.#first, 1);
-      await Promise.all(this.#inFlight);
-      this.#throwFailure();
-      return await this.#upload.complete(condition);
+      head.copy(this.#first ?? this.#held ?? this.#buffer);
+      if (this.#first === undefined && this.#held === undefined) {
+        return await this.#store.put(this.#key, this.#buffer.subarray(0, this.#filled), condition);
+      }
+      await this.#sendAll();
+      const first = this.#first!;
+      const upload = await this.#started();
+      await this.#puts.start(() => upload.put(1, first));
+      await this.#puts.drain();
+      await this.#copies.drain();
+      return await upload.complete(condition);
     } catch (error) {
       await this.abort();
       throw error;
@@ -84,44 +113,51 @@ export class ObjectWriter {
   }
 
   async abort(): Promise<void> {
-    await Promise.allSettled(this.#inFlight);
+    await this.#puts.settled();
+    await this.#copies.settled();
     await this.#upload?.abort();
   }
 
-  /** Begins a new part: the first full one is kept for the head, later ones are sent. */
+  /** Begins a new part. */
   async #cut(): Promise<void> {
-    this.#parts++;
-    if (this.#first === undefined) this.#first = this.#part;
+    const full = this.#buffer;
+    if (!this.#copiesFollow) await this.#send(full);
     else {
-      this.#upload ??= await this.#store.upload(this.#key);
-      await this.#send(this.#part, this.#parts);
+      if (this.#held !== undefined) await this.#send(this.#held);
+      this.#held = full;
     }
-    this.#part = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
+    this.#buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
     this.#filled = 0;
   }
 
-  async #send(part: Buffer, number = this.#parts + 1): Promise<void> {
-    const sending = this.#upload!.put(number, part)
-      .then(() => {
-        if (part.length === this.#partSize) this.#spare.push(part);
-      })
-      .catch((error: unknown) => {
-        this.#failure ??= error;
-      })
-      .finally(() => this.#inFlight.delete(sending));
-    this.#inFlight.add(sending);
-    while (this.#inFlight.size >= this.#concurrency) await Promise.race(this.#inFlight);
-    this.#throwFailure();
+  /** Sends all that is gathered, in parts that are large enough for others to follow. */
+  async #sendAll(): Promise<void> {
+    const held = this.#held;
+    const rest = this.#buffer.subarray(0, this.#filled);
+    this.#held = undefined;
+    this.#filled = 0;
+    if (held !== undefined && rest.length < this.#store.limits.minPart) await this.#send(Buffer.concat([held, rest]));
+    else {
+      if (held !== undefined) await this.#send(held);
+      if (rest.length > 0) await this.#send(rest);
+    }
   }
 
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+  /** Sends a part; the first is kept for the head. */
+  async #send(part: Buffer): Promise<void> {
+    const number = ++this.#parts;
+    if (number === 1) {
+      this.#first = part;
+      return;
+    }
+    const upload = await this.#started();
+    await this.#puts.start(async () => {
+      await upload.put(number, part);
+      if (part.length === this.#partSize) this.#spare.push(part);
+    });
   }
-}
 
-/** Bytes of a part, so that `sizeBound` bytes fit into the store's number of parts. */
-export function partSizeFor(store: Pick<Store, 'limits'>, sizeBound: number): number {
-  const { minPart, maxParts } = store.limits;
-  const needed = Math.ceil(sizeBound / (maxParts - 2));
-  return Math.ceil(Math.max(needed, LEAST_PART, minPart) / MIB) * MIB;
+  async #started(): Promise<Upload> {
+    return (this.#upload ??= await this.#store.upload(this.#key));
+  }
 }

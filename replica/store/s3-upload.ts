@@ -108,7 +108,9 @@ class S3Upload implements Upload {
       this.#s3.assertOpen();
       try {
         const answer = await this.#s3.client.send(command, this.#s3.within(0, range.length / COPY_BYTES_PER_MS));
-        this.#book(part, answer.CopyPartResult ?? {});
+        // A server that does not know copies may take the request for an empty part.
+        if (answer.CopyPartResult?.ETag === undefined) throw noCopies(place(this.#s3.url, source), source);
+        this.#book(part, answer.CopyPartResult);
       } catch (error) {
         throw await this.#explainCopy(error, source, range, etag);
       }
@@ -192,6 +194,11 @@ class S3Upload implements Upload {
     if (info.size < minCopySource) return sourceTooSmall(this.#s3.url, source, info.size, minCopySource);
     return this.#s3.failure(error, source);
   }
+}
+
+function noCopies(where: string, key: string): SeawallError {
+  const message = `${where}: the store did not say that it copied a range of the object`;
+  return new SeawallError('unsupported', 'STORE_NOT_IMPLEMENTED', message, { key });
 }
 
 async function abortS3(

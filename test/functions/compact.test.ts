@@ -165,8 +165,8 @@ describe('time running out', () => {
   test('while parts of the snapshot are on their way', async () => {
     await database('parts', { ...BIG, workload: { largest: 2_000_000, most: 30_000_000 }, commits: 40 });
     const body = s3Notification(firstSegments('parts').at(-1)!);
-    const parts = server.faults.add({ kind: 'slow', latency: 1500, delay: 'operation', match: ({ op }) => op === 'UploadPart' }); // prettier-ignore
-    assert.deepEqual(await deliver([body], 11_200), failing('m0'));
+    const parts = server.faults.add({ kind: 'slow', latency: 8000, delay: 'operation', match: ({ op }) => op === 'UploadPart' }); // prettier-ignore
+    assert.deepEqual(await deliver([body], 15_000), failing('m0'));
     assert.ok(parts.hits > 0, 'an upload had begun');
     assert.deepEqual(server.uploads(BUCKET), []);
     assert.equal(await snapshots('parts'), 1);

@@ -1,0 +1,37 @@
+/** Work that goes on in the background, so many pieces at a time. The first failure is kept and thrown to the next call. */
+export class InFlight {
+  readonly #most: number;
+  readonly #running = new Set<Promise<void>>();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Waits for a place, then starts a piece of work without waiting for its end. */
+  async start(work: () => Promise<void>): Promise<void> {
+    while (this.#running.size >= this.#most) await Promise.race(this.#running);
+    this.#throwFailure();
+    const running: Promise<void> = work()
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Waits for all that was started. */
+  async drain(): Promise<void> {
+    await this.settled();
+    this.#throwFailure();
+  }
+
+  /** The same, without a word of failures. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
