@@ -13,13 +13,14 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { barrier } from './barrier.ts';
+import { compaction } from './compaction.ts';
 import type { Bench, Figure } from './figure.ts';
 import { litestreams } from './litestream.ts';
 import { asText, writeReport } from './report.ts';
 import { traffic } from './traffic.ts';
 import { writes } from './writes.ts';
 
-const BENCHES: readonly Bench[] = [writes, barrier, traffic];
+const BENCHES: readonly Bench[] = [writes, barrier, traffic, compaction];
 
 const { values } = parseArgs({
   options: {

@@ -85,7 +85,7 @@ export async function writeDirtyReplica(store: Store, options: DirtyReplicaOptio
 }
 
 /** Compresses to about 40 %, as pages of tables do. */
-function pageLike(random: Seeded, pageSize: number): Buffer {
+export function pageLike(random: Seeded, pageSize: number): Buffer {
   const page = Buffer.alloc(pageSize);
   random.noise(Math.floor(pageSize * 0.38)).copy(page);
   random.text(pageSize >> 1).copy(page, Math.floor(pageSize * 0.38));
