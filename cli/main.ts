@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import('./commands/verify.ts')).verifyCommand,
   compact: async () => (await import('./commands/compact.ts')).compactCommand,
   retain: async () => (await import('./commands/retain.ts')).retainCommand,
+  adopt: async () => (await import('./commands/adopt.ts')).adoptCommand,
   maintain: async () => (await import('./commands/maintain.ts')).maintainCommand,
 };
 

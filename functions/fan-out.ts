@@ -1,5 +1,5 @@
 /** One message in a queue for each database below the root. */
-import { findDatabases } from '../replica/databases.ts';
+import { findDatabases, type IsDatabase } from '../replica/databases.ts';
 import { mapOrdered } from '../replica/ordered.ts';
 import type { Store } from '../replica/store/store.ts';
 import { MARGIN } from './deadline.ts';
@@ -11,6 +11,8 @@ export interface FanOutOptions {
   readonly queue: Queue;
   readonly log: Log;
   /** Begins behind this database. */
+  /** What counts as a database; generations of snapshots and WAL unless given. */
+  readonly isDatabase?: IsDatabase;
   readonly after?: string | undefined;
   /** Milliseconds until the function is ended. */
   readonly remaining: () => number;
@@ -32,12 +34,12 @@ const AHEAD = 8;
  * so the sweep always comes to its end. A database may be sent twice, which is harmless.
  */
 export async function fanOut(options: FanOutOptions): Promise<FannedOut> {
-  const { root, queue, log, after, remaining, margin = MARGIN } = options;
+  const { root, queue, log, after, isDatabase, remaining, margin = MARGIN } = options;
   let databases = 0;
   const found: { last?: string; isCutShort: boolean } = { isCutShort: false };
   async function* batches(): AsyncGenerator<string[]> {
     let batch: string[] = [];
-    for await (const database of findDatabases(root, '', after)) {
+    for await (const database of findDatabases(root, '', after, isDatabase)) {
       if (remaining() < margin && found.last !== undefined) {
         found.isCutShort = true;
         return;

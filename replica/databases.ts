@@ -1,6 +1,7 @@
 /** Finds the databases in a bucket. */
 import { GENERATIONS } from './layout.ts';
 import { mapOrdered } from './ordered.ts';
+import { levelFolders } from './ltx/layout.ts';
 import { isGeneration } from './position.ts';
 import { compareKeys } from './store/keys.ts';
 import type { Store } from './store/store.ts';
@@ -9,26 +10,45 @@ import type { Store } from './store/store.ts';
 const AHEAD = 16;
 
 /**
- * The prefixes below the store's root that are replicas: those with `generations/<sixteen hex digits>/` in them. In
+ * The prefixes below the store's root that are replicas: those with `generations/<sixteen hex digits>/` in them, or
+ * what `isDatabase` takes for one. In
  * byte order of their path components, without a slash at the end; `''` when the root itself is one. What lies inside
  * a replica is not looked at. One listing for each folder, and nothing is remembered of those that are done.
  *
  * @param after only databases that come later than this one in that order, so that a search can be taken up again
  */
-export async function* findDatabases(store: Store, prefix = '', after?: string): AsyncGenerator<string> {
+export async function* findDatabases(
+  store: Store,
+  prefix = '',
+  after?: string,
+  isDatabase: IsDatabase = hasGenerations,
+): AsyncGenerator<string> {
   const base = prefix === '' ? '' : `${prefix}/`;
-  if (await holdsGenerations(store, base)) {
+  if (await isDatabase(store, base)) {
     if (after === undefined || comparePaths(prefix, after) > 0) yield prefix;
-  } else yield* databasesBelow(store, base, after);
+  } else yield* databasesBelow(store, base, after, isDatabase);
 }
 
-async function* databasesBelow(store: Store, base: string, after: string | undefined): AsyncGenerator<string> {
+/** @param base '', or a folder with a slash at its end */
+export type IsDatabase = (store: Store, base: string) => Promise<boolean>;
+
+/** Generations, or LTX files of Litestream 0.5. */
+export async function hasReplica(store: Store, base = ''): Promise<boolean> {
+  return (await hasGenerations(store, base)) || (await levelFolders(store, base)).length > 0;
+}
+
+async function* databasesBelow(
+  store: Store,
+  base: string,
+  after: string | undefined,
+  isDatabase: IsDatabase,
+): AsyncGenerator<string> {
   const looked = mapOrdered(pathsFrom(store, base, after), AHEAD, async (path) => ({
     path,
-    isDatabase: await holdsGenerations(store, `${path}/`),
+    found: await isDatabase(store, `${path}/`),
   }));
-  for await (const { path, isDatabase } of looked) {
-    if (!isDatabase) yield* databasesBelow(store, `${path}/`, after);
+  for await (const { path, found } of looked) {
+    if (!found) yield* databasesBelow(store, `${path}/`, after, isDatabase);
     else if (after === undefined || comparePaths(path, after) > 0) yield path;
   }
 }
@@ -57,7 +77,8 @@ function comparePaths(a: string, b: string): number {
   return left.length - right.length;
 }
 
-async function holdsGenerations(store: Store, base: string): Promise<boolean> {
+/** Generations of snapshots and WAL: what can be compacted and retained. */
+export async function hasGenerations(store: Store, base = ''): Promise<boolean> {
   for await (const name of store.folders(base + GENERATIONS)) {
     if (isGeneration(name)) return true;
   }

@@ -5,18 +5,16 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isKind, SeawallError, type ErrorFacts, type ErrorKind } from './errors.ts';
+import { isKind, type ErrorFacts, type ErrorKind } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
-import { openImage } from './image.ts';
+import type { Proof } from './image-proof.ts';
 import { DRILLS } from './layout.ts';
-import { planRestore, type RestorePlan } from './plan.ts';
-import { formatPosition } from './position.ts';
-import { restorableRanges, type RestorableRange } from './ranges.ts';
-import { restorePlan } from './restore.ts';
+import { chooseIn, loadReplica, pastTarget, type Replica } from './replica.ts';
+import type { Restorable } from './restorable.ts';
+import { restoreState } from './restore.ts';
 import { seal, type Json } from './sealed-json.ts';
 import type { Store } from './store/store.ts';
-import { formatTime, LATEST, type Target } from './target.ts';
-import { loadTimeline, type Timeline } from './timeline.ts';
+import { formatTarget, formatTime, LATEST, type Target } from './target.ts';
 
 export interface DrillOptions {
   /** Milliseconds since 1970. */
@@ -50,8 +48,7 @@ export interface DrilledState {
   readonly pageSize: number;
   readonly bytes: number;
   readonly checksum: string;
-  /** `recorded`: the checksum equals the one taken from the live database; `frames`: none was recorded. */
-  readonly proof: 'recorded' | 'frames';
+  readonly proof: Proof;
   readonly integrity: IntegrityOutcome;
   readonly seconds: number;
 }
@@ -86,7 +83,7 @@ const DRILLS_KEPT = 90;
  */
 export async function drill(store: Store, options: DrillOptions): Promise<DrillReport> {
   const latest = await drillOne(store, 'latest', options, () => Promise.resolve(LATEST));
-  const past = await drillOne(store, 'past', options, (timeline) => pastMoment(store, timeline, options.random));
+  const past = await drillOne(store, 'past', options, (replica) => pastTarget(store, replica, options.random));
   const report = summary(options.now, [latest, past]);
   await keep(store, report);
   return report;
@@ -96,16 +93,16 @@ async function drillOne(
   store: Store,
   what: DrilledMoment['what'],
   options: DrillOptions,
-  choose: (timeline: Timeline) => Promise<Target>,
+  pick: (replica: Replica) => Promise<Target>,
 ): Promise<DrilledMoment> {
   let at: string = what;
   for (let attempt = 1; ; attempt++) {
     try {
-      const timeline = await loadTimeline(store);
-      const target = await choose(timeline);
-      if (target.kind === 'time') at = formatTime(target.time);
-      const plan = await planRestore(store, timeline, target);
-      return { what, at, restored: await restoreOnce(store, plan, options), failure: undefined };
+      const replica = await loadReplica(store);
+      const target = await pick(replica);
+      at = formatTarget(target);
+      const state = await chooseIn(store, replica, target);
+      return { what, at, restored: await restoreOnce(state, options), failure: undefined };
     } catch (error) {
       if (!isKind(error, 'corrupt', 'unsupported', 'missing', 'point') || NO_FINDINGS.has(error.code)) throw error;
       // Retention may have taken something since the listing; damage is still there the second time.
@@ -116,10 +113,10 @@ async function drillOne(
   }
 }
 
-async function restoreOnce(store: Store, plan: RestorePlan, options: DrillOptions): Promise<DrilledState> {
+async function restoreOnce(state: Restorable, options: DrillOptions): Promise<DrilledState> {
   const began = options.elapsed();
   const memory = options.memory === undefined ? {} : { memory: options.memory };
-  const image = await openImage(store, plan, memory);
+  const image = await state.open(options.memory);
   const { pageSize } = image;
   const needed = image.pages === undefined ? undefined : image.pages * pageSize;
   const why = await whyNoCheck(options.integrity, needed);
@@ -127,13 +124,12 @@ async function restoreOnce(store: Store, plan: RestorePlan, options: DrillOption
   if (options.integrity === undefined || why !== undefined) {
     let bytes = 0;
     for await (const block of image.blocks()) bytes += block.length;
-    const position = formatPosition({ generation: plan.generation.id, ...image.end });
-    done = { ...image.result(), bytes, position, integrity: { outcome: 'not-run', why: why ?? '' } };
-  } else done = await checked(store, plan, options.integrity, memory);
+    done = { ...image.result(), bytes, position: image.position, integrity: { outcome: 'not-run', why: why ?? '' } };
+  } else done = await checked(state, options.integrity, memory);
   const { position, pages, bytes, checksum, proof, integrity } = done;
   return {
     position,
-    time: formatTime(plan.time),
+    time: formatTime(state.time),
     pages,
     pageSize,
     bytes,
@@ -157,8 +153,7 @@ async function whyNoCheck(
 }
 
 async function checked(
-  store: Store,
-  plan: RestorePlan,
+  state: Restorable,
   integrity: NonNullable<DrillOptions['integrity']>,
   memory: { readonly memory?: number },
 ): Promise<{
@@ -171,31 +166,13 @@ async function checked(
 }> {
   const path = join(integrity.folder, `drill-${randomBytes(8).toString('hex')}.db`);
   try {
-    const restored = await restorePlan(store, plan, path, memory);
+    const restored = await restoreState(state, path, memory);
     const findings = await integrity.check(path);
     const outcome: IntegrityOutcome = findings.length === 0 ? { outcome: 'ok' } : { outcome: 'damaged', findings };
     return { ...restored, integrity: outcome };
   } finally {
     for (const suffix of ['', '-wal', '-shm', '-journal']) await rm(`${path}${suffix}`, { force: true });
   }
-}
-
-/** A moment of the restorable past, each millisecond as likely as any other, over all generations. */
-async function pastMoment(store: Store, timeline: Timeline, random: number): Promise<Target> {
-  const ranges: RestorableRange[] = [];
-  for (const generation of timeline.generations) {
-    ranges.push(...(await restorableRanges(store, generation, timeline.floors.get(generation.id) ?? 0)));
-  }
-  if (ranges.length === 0) {
-    throw new SeawallError('missing', 'NO_SNAPSHOT', `the replica at ${store.url} has no snapshot yet`);
-  }
-  const span = ({ first, last }: RestorableRange): number => Math.max(0, last.time - first.time);
-  let left = random * ranges.reduce((sum, range) => sum + span(range), 0);
-  for (const range of ranges) {
-    if (left < span(range)) return { kind: 'time', time: Math.floor(range.first.time + left) };
-    left -= span(range);
-  }
-  return { kind: 'time', time: ranges[Math.floor(random * ranges.length)]!.first.time };
 }
 
 function summary(now: number, moments: readonly DrilledMoment[]): DrillReport {
@@ -208,7 +185,7 @@ function summary(now: number, moments: readonly DrilledMoment[]): DrillReport {
     const { proof, integrity } = restored;
     if (proof === 'recorded') proven.push(`${name} restores to the checksum taken from the live database`);
     else {
-      proven.push(`${name} restores, and the checksums of its WAL frames hold`);
+      proven.push(`${name} restores, and the checksums of its ${proof === 'files' ? 'files' : 'WAL frames'} hold`);
       notProven.push(`${name} has no recorded checksum to compare with: another program wrote the replica`);
     }
     if (integrity.outcome === 'ok') proven.push(`${name} passes SQLite's integrity check`);

@@ -1,7 +1,6 @@
 /** Snapshots of other programs: an LZ4 frame of the database file and nothing else, so they are read from the start. */
 import { corrupt, withKey } from './errors.ts';
-import { ByteSource } from './format/byte-source.ts';
-import { BLOCK_SIZE, lz4DecodeFrame } from './format/lz4.ts';
+import { BLOCK_SIZE, lz4DecodeStream } from './format/lz4.ts';
 import type { Store } from './store/store.ts';
 import { isPageSize } from './wal/format.ts';
 
@@ -16,7 +15,7 @@ export async function* foreignBlocks(
   let block = 0;
   let pageSize = 0;
   try {
-    for await (const raw of lz4DecodeFrame(new ByteSource(store.stream(key)))) {
+    for await (const raw of lz4DecodeStream(store.stream(key))) {
       held.push(raw);
       heldBytes += raw.length;
       if (heldBytes < BLOCK_SIZE) continue;

@@ -6,12 +6,17 @@ import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
 import type { WalWalk } from './wal-scan.ts';
 
+/**
+ * `recorded`: equal to a checksum that was taken of the database. `frames`: only the WAL frames' own checksums held.
+ * `files`: only those of LTX files.
+ */
+export type Proof = 'recorded' | 'frames' | 'files';
+
 export interface ImageResult {
   readonly pages: number;
   readonly checksum: bigint;
-  /** `recorded`: equal to the checksum taken from the live database. `frames`: only the WAL's own checksums. */
-  readonly proof: 'recorded' | 'frames';
-  /** Frames of WAL that were read, and pages they changed. */
+  readonly proof: Proof;
+  /** Frames of WAL, or pages of later LTX files, that were read, and how many pages they changed. */
   readonly frames: number;
   readonly walPages: number;
 }

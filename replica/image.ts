@@ -14,6 +14,7 @@ import type { Overlay } from './overlay.ts';
 import { WalPages } from './wal-pages.ts';
 import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from './plan.ts';
+import { formatPosition } from './position.ts';
 import { openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 
@@ -26,8 +27,8 @@ export interface Image {
   readonly pageSize: number;
   /** Pages of the state; for a snapshot of another program's without WAL known only after the last block. */
   readonly pages: number | undefined;
-  /** The exact end of what is applied. */
-  readonly end: { readonly index: number; readonly offset: number };
+  /** The exact end of what is applied, as one would ask for it. */
+  readonly position: string;
   /**
    * The database file in pieces of 1 MiB, in order. After the last one the page hashes are compared with the recorded
    * checksum; a difference throws `corrupt` (RESTORE_CHECKSUM), so nothing may be made visible before the end.
@@ -51,7 +52,7 @@ export async function openImage(
 
 class WalImage implements Image {
   readonly pageSize: number;
-  readonly end: WalScan['end'];
+  readonly position: string;
   readonly #plan: RestorePlan;
   readonly #snapshot: OpenSnapshot;
   readonly #scan: WalScan;
@@ -66,7 +67,7 @@ class WalImage implements Image {
     this.#scan = scan;
     this.#wal = wal;
     this.pageSize = pageSize;
-    this.end = scan.end;
+    this.position = formatPosition({ generation: plan.generation.id, ...scan.end });
     this.#hashes = new PageHashes(pageSize, this.pages ?? 0);
   }
 

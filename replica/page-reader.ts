@@ -15,15 +15,13 @@ import { DEFAULT_MEMORY } from './image.ts';
 import { segmentKey } from './layout.ts';
 import { mapOrdered } from './ordered.ts';
 import { assertPages, type PastState } from './past-state.ts';
-import { planRestore, type RestorePlan } from './plan.ts';
+import type { RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { ReadCache } from './read-cache.ts';
 import { readSegmentPieces, type SegmentRef } from './segment-reader.ts';
 import type { BlockSnapshot } from './snapshot-blocks.ts';
 import { isBlockSnapshot, openSnapshot, type OpenSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import type { Target } from './target.ts';
-import { loadTimeline } from './timeline.ts';
 import { WalPlaces } from './wal-places.ts';
 import { walkWal, type WalWalk } from './wal-scan.ts';
 
@@ -36,20 +34,15 @@ export interface OpenAtOptions {
 const BLOCKS_AHEAD = 4;
 
 /**
- * Opens the state at a point, or of a plan that was made before, for reading single pages.
+ * Opens the state of a plan for reading single pages.
  *
  * Each page is compared with the hash recorded of it, and WAL frames with the WAL's own chain: damage to what is read is
  * found. That all pages together are the state that was live only a restore or `verify` proves, which read them all.
  * Snapshots that another program wrote have no block table: they are read from the start up to the page.
  *
- * Throws `point` (unreachable; names the nearest points), `missing`, `corrupt`, `unreachable`, `denied`.
+ * Throws `missing`, `corrupt`, `unreachable`, `denied`.
  */
-export async function openAt(
-  store: Store,
-  point: Target | RestorePlan,
-  options: OpenAtOptions = {},
-): Promise<PastState> {
-  const plan = 'kind' in point ? await planRestore(store, await loadTimeline(store), point) : point;
+export async function openPages(store: Store, plan: RestorePlan, options: OpenAtOptions = {}): Promise<PastState> {
   const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
   const cache = new ReadCache(Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCKS_AHEAD * BLOCK_SIZE));
   const places = new WalPlaces();

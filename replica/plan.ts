@@ -54,6 +54,8 @@ export async function planRestore(store: Store, timeline: Timeline, target: Targ
       }
       return planPosition(store, timeline, generation, { index, offset });
     }
+    case 'txid':
+      throw point('POINT_OF_OTHER_FORMAT', 'only replicas of Litestream 0.5 count transactions; name a position', {});
   }
 }
 

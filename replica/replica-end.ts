@@ -9,6 +9,7 @@ import { stateAfter, type DatabaseState } from './format/segment.ts';
 import { planLatest } from './plan.ts';
 import { formatPosition } from './position.ts';
 import { readWal } from './segment-reader.ts';
+import { readWholeSnapshot } from './verify-objects.ts';
 import { isBlockSnapshot, openSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import type { Generation } from './timeline.ts';
@@ -28,20 +29,25 @@ export interface ReplicaEnd {
 }
 
 /**
- * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, `unsupported`
- * (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT) where another program's objects record no hashes, and `refused`
+ * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, and `refused`
  * (UNFINISHED_TRANSACTION) when the last segments are the beginning of a transaction whose end never came.
+ *
+ * @param adopted whether the objects of another program, which record no hashes, are read and hashed; else they are
+ *   `unsupported` (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT)
  */
-export async function readReplicaEnd(store: Store, generation: Generation): Promise<ReplicaEnd> {
+export async function readReplicaEnd(store: Store, generation: Generation, adopted = false): Promise<ReplicaEnd> {
   const plan = await planLatest(store, generation);
   const snapshot = await openSnapshot(store, generation.id, plan.snapshot);
-  if (!isBlockSnapshot(snapshot)) {
+  if (!isBlockSnapshot(snapshot) && !adopted) {
     throw new SeawallError('unsupported', 'FOREIGN_SNAPSHOT', `${snapshot.key} records no page hashes`, {
       key: snapshot.key,
     });
   }
-  const hashes = await snapshot.hashes();
-  let state: DatabaseState = snapshot.facts;
+  const hashes = isBlockSnapshot(snapshot)
+    ? await snapshot.hashes()
+    : (await readWholeSnapshot(store, generation.id, plan.snapshot)).hashes;
+  const reached = (time: number): DatabaseState => ({ pages: hashes.pages, checksum: hashes.checksum, time });
+  let state: DatabaseState = snapshot.facts ?? reached(plan.snapshot.lastModified);
   let finished = true;
   let end: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'> = {
     index: plan.snapshot.index,
@@ -54,20 +60,25 @@ export async function readReplicaEnd(store: Store, generation: Generation): Prom
   for await (const { frames, header, segment, tail } of readWal(store, generation.id, segments)) {
     const { index } = segment;
     const position = formatPosition({ generation: generation.id, index, offset: segment.offset });
-    if (header === undefined) {
+    if (header === undefined && !adopted) {
       throw new SeawallError('unsupported', 'FOREIGN_SEGMENT', `the segment at ${position} records no states`, {
         position,
       });
     }
-    if (!sameState(state, header.before)) throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
+    if (header !== undefined && !sameState(state, header.before))
+      throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
     for (const { page, content, commitPages } of frames) {
+      finished = commitPages !== 0;
       hashes.set(page, content);
       if (commitPages !== 0) hashes.commit(commitPages);
     }
-    state = stateAfter(header);
-    finished = header.endsOnCommit;
-    end = { index, offset: header.offset + header.rawLength, ...tail };
-    if (finished && !sameState(state, { ...state, pages: hashes.pages, checksum: hashes.checksum })) {
+    state = header === undefined ? reached(segment.lastModified) : stateAfter(header);
+    end = { index, ...tail };
+    if (
+      header !== undefined &&
+      finished &&
+      !sameState(state, { ...state, pages: hashes.pages, checksum: hashes.checksum })
+    ) {
       throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
     }
   }

@@ -1,9 +1,7 @@
 /** Restores a database into an object of a store: streamed, proven, and only then visible under its key. */
 import { isKind, SeawallError } from './errors.ts';
-import { openImage } from './image.ts';
 import type { ImageResult } from './image-proof.ts';
-import type { RestorePlan } from './plan.ts';
-import { formatPosition } from './position.ts';
+import type { Restorable } from './restorable.ts';
 import { ObjectWriter } from './store/object-writer.ts';
 import { place } from './store/store-errors.ts';
 import type { Store } from './store/store.ts';
@@ -32,24 +30,23 @@ export interface RestoredObject extends ImageResult {
 const UNKNOWN_SIZE_BOUND = 150 * 2 ** 30;
 
 /**
- * Carries out a plan into `key` of `target`, which must not be there. Memory is bounded whatever the size, and no disk
+ * Restores a chosen state into `key` of `target`, which must not be there. Memory is bounded whatever the size, and no disk
  * is used. After a failure nothing is at the key and no upload is left behind.
  *
  * Throws `exists`, `missing`, `point`, `corrupt`, `unreachable`, `denied`.
  */
 export async function restoreToObject(
-  store: Store,
-  plan: RestorePlan,
+  state: Restorable,
   target: Store,
   key: string,
   options: ObjectRestoreOptions = {},
 ): Promise<RestoredObject> {
   if ((await target.head(key)) !== undefined) throw targetExists(target, key);
-  const image = await openImage(store, plan, options.memory === undefined ? {} : { memory: options.memory });
+  const image = await state.open(options.memory);
   const total = image.pages === undefined ? undefined : image.pages * image.pageSize;
   const writer = new ObjectWriter(target, key, {
     headLength: 0,
-    sizeBound: total ?? Math.min(UNKNOWN_SIZE_BOUND, plan.snapshot.size * 256),
+    sizeBound: total ?? Math.min(UNKNOWN_SIZE_BOUND, state.base.size * 256),
   });
   try {
     let done = 0;
@@ -62,8 +59,8 @@ export async function restoreToObject(
     const result = image.result();
     await options.accept?.();
     await writer.finish(Buffer.alloc(0), 'absent');
-    const position = formatPosition({ generation: plan.generation.id, ...image.end });
-    return { key, position, time: plan.time, pageSize: image.pageSize, bytes: done, ...result };
+    const { position } = image;
+    return { key, position, time: state.time, pageSize: image.pageSize, bytes: done, ...result };
   } catch (error) {
     // The first failure is the one to tell; what cannot be aborted now, the bucket's rules abort.
     await writer.abort().catch(() => undefined);

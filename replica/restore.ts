@@ -1,14 +1,12 @@
 /** Restores a database to a file: streamed, proven, and only then visible under its name. */
 import { resolve } from 'node:path';
 import type { ImageResult } from './image-proof.ts';
-import { writeImage, type ImageWriteOptions } from './image-writer.ts';
-import { planRestore, type RestorePlan } from './plan.ts';
-import { formatPosition } from './position.ts';
+import type { ImageWriteOptions } from './image-writer.ts';
+import { choose } from './replica.ts';
+import type { Restorable } from './restorable.ts';
 import { checkTarget, makeTarget } from './restore-target.ts';
-import { openSnapshot, readSnapshotFacts } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { LATEST, type Target } from './target.ts';
-import { loadTimeline } from './timeline.ts';
 
 export interface RestoreOptions extends ImageWriteOptions {
   /** The point to restore; the latest state unless given. */
@@ -36,38 +34,19 @@ export interface Restored extends ImageResult {
 export async function restore(store: Store, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
   await checkTarget(target, options.force === true);
-  const plan = await planRestore(store, await loadTimeline(store), options.target ?? LATEST);
-  return restorePlan(store, plan, target, options);
+  return restoreState(await choose(store, options.target ?? LATEST), target, options);
 }
 
-/** Carries out a plan that was made before; for callers that show it first. */
-export async function restorePlan(
-  store: Store,
-  plan: RestorePlan,
-  path: string,
-  options: RestoreOptions = {},
-): Promise<Restored> {
+/** Restores a state that was chosen before; for callers that show it first. */
+export async function restoreState(state: Restorable, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
-  const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
-  const { facts } = snapshot;
-  const pages = plan.proof?.state.pages ?? facts?.pages;
+  const { needs, write } = await state.toFile();
   return makeTarget(
     target,
-    {
-      force: options.force === true,
-      needs: pages === undefined || facts === undefined ? plan.snapshot.size : pages * facts.pageSize,
-      // What the snapshot recorded of the original.
-      owner: async () => (await readSnapshotFacts(store, plan.generation.id, plan.snapshot))?.file,
-    },
+    { force: options.force === true, needs, owner: () => state.owner() },
     async (file) => {
-      const { end, ...written } = await writeImage(store, plan, snapshot, file, options);
-      return {
-        ...written,
-        path: target,
-        position: formatPosition({ generation: plan.generation.id, ...end }),
-        time: plan.time,
-        bytes: written.pages * written.pageSize,
-      };
+      const written = await write(file, options);
+      return { ...written, path: target, time: state.time, bytes: written.pages * written.pageSize };
     },
   );
 }

@@ -1,7 +1,7 @@
 /** Reads WAL out of a bucket, segment after segment, every frame checked. */
 import { corrupt, withKey } from './errors.ts';
-import { ByteSource, once } from './format/byte-source.ts';
-import { lz4DecodeFrame } from './format/lz4.ts';
+import { once } from './format/byte-source.ts';
+import { lz4DecodeStream } from './format/lz4.ts';
 import {
   decodeSegment,
   MAX_SEGMENT_HEADER,
@@ -37,8 +37,8 @@ export interface SegmentFrames {
   readonly frames: readonly Frame[];
   /** False while more of the same segment follows (large objects of other programs come in pieces). */
   readonly complete: boolean;
-  /** Where the WAL stands after these frames: its header, and the chain's checksum. */
-  readonly tail: { readonly wal: WalHeader | undefined; readonly sum: WalSum };
+  /** Where the WAL stands after these frames: the byte, its header, and the chain's checksum. */
+  readonly tail: { readonly offset: number; readonly wal: WalHeader | undefined; readonly sum: WalSum };
 }
 
 /** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
@@ -128,8 +128,8 @@ export async function* readWal(
   }
 }
 
-function tailOf({ header, sum }: WalCursor): SegmentFrames['tail'] {
-  return { wal: header, sum };
+function tailOf({ offset, header, sum }: WalCursor): SegmentFrames['tail'] {
+  return { offset, wal: header, sum };
 }
 
 /** A segment of ours with its bytes; of another program's, the raw WAL bytes in pieces. */
@@ -138,10 +138,10 @@ export type OpenSegment =
 
 export async function openSegment(store: Store, generation: string, segment: SegmentRef): Promise<OpenSegment> {
   const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
-  if (segment.size > WHOLE) return { raw: () => lz4DecodeFrame(new ByteSource(store.stream(key))) };
+  if (segment.size > WHOLE) return { raw: () => lz4DecodeStream(store.stream(key)) };
   const { body } = await store.get(key);
   const header = parseSegmentHeader(body);
-  if (header === undefined) return { raw: () => lz4DecodeFrame(new ByteSource(once(body))) };
+  if (header === undefined) return { raw: () => lz4DecodeStream(once(body)) };
   if ('needs' in header) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
   checkIdentity(header, generation, segment);
   return { header, body };

@@ -1,29 +1,57 @@
 /** What to restore: the latest state, the state at a moment, or the state at a position. */
-import { parsePosition, type Position } from './position.ts';
+import { formatPosition, parsePosition, type Position } from './position.ts';
 
 export type Target =
   | { readonly kind: 'latest' }
   /** Milliseconds since 1970. */
   | { readonly kind: 'time'; readonly time: number }
-  | { readonly kind: 'position'; readonly position: Position };
+  | { readonly kind: 'position'; readonly position: Position }
+  /** The last transaction to be in it, as Litestream 0.5 counts them. */
+  | { readonly kind: 'txid'; readonly txid: number };
 
 export const LATEST: Target = { kind: 'latest' };
 
+const TXID = /^txid:([0-9a-f]{16})$/;
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 
-/** Parses `latest`, an RFC 3339 time with its zone, or a position. Throws a RangeError that says so for all else. */
+/**
+ * Parses `latest`, an RFC 3339 time with its zone, a position, or a transaction. Throws a RangeError that says so for
+ * all else.
+ */
 export function parseTarget(text: string): Target {
   if (text === 'latest') return LATEST;
   const position = parsePosition(text);
   if (position !== undefined) return { kind: 'position', position };
+  const txid = Number.parseInt(TXID.exec(text)?.[1] ?? '', 16);
+  if (Number.isSafeInteger(txid) && txid > 0) return { kind: 'txid', txid };
   if (RFC_3339.test(text)) {
     const time = Date.parse(text.replace(' ', 'T').toUpperCase());
     if (!Number.isNaN(time)) return { kind: 'time', time };
   }
   throw new RangeError(
     `not a point to restore: ${JSON.stringify(text)}. Give latest, a time such as 2026-03-01T12:00:00Z ` +
-      `(with Z or an offset), or a position such as 0123456789abcdef/00000003/00001038.`,
+      `(with Z or an offset), a position such as 0123456789abcdef/00000003/00001038, or, of a replica of Litestream ` +
+      `0.5, a transaction such as txid:000000000000002a.`,
   );
+}
+
+/** As one would ask for it; the inverse of {@link parseTarget}. */
+export function formatTarget(target: Target): string {
+  switch (target.kind) {
+    case 'latest':
+      return 'latest';
+    case 'time':
+      return formatTime(target.time);
+    case 'position':
+      return formatPosition(target.position);
+    case 'txid':
+      return formatTxid(target.txid);
+  }
+}
+
+/** A transaction as a target is written; the digits as Litestream prints them. */
+export function formatTxid(txid: number): string {
+  return `txid:${txid.toString(16).padStart(16, '0')}`;
 }
 
 export function formatTime(time: number): string {

@@ -2,6 +2,7 @@
 import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
 import { isKind, SeawallError } from './errors.ts';
 import { GENERATIONS, parseKey, snapshotKey } from './layout.ts';
+import { levelFolders } from './ltx/layout.ts';
 import { comparePlaces } from './position.ts';
 import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
@@ -31,7 +32,10 @@ export interface Timeline {
   readonly foreign: readonly string[];
 }
 
-/** Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
+/**
+ * Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place, and `unsupported`
+ * (LTX_REPLICA) when there is one without generations; see `loadReplica`.
+ */
 export async function loadTimeline(store: Store): Promise<Timeline> {
   const claim = (await readClaim(store))?.claim;
   // Before the listing: a head written while it runs would name segments that the listing has not seen.
@@ -67,6 +71,10 @@ export async function listGenerations(
     }
   }
   if (found.size === 0) {
+    if ((await levelFolders(store)).length > 0) {
+      const message = `${store.url} holds LTX files of Litestream 0.5, which compacts and retains them itself`;
+      throw new SeawallError('unsupported', 'LTX_REPLICA', message);
+    }
     throw new SeawallError('missing', 'REPLICA_EMPTY', `there is no replica at ${store.url}. Check bucket and prefix.`);
   }
   const generations: Generation[] = [];

@@ -1,6 +1,7 @@
 /** The check of one generation: its snapshots and WAL in order, with the database checksum carried along. */
 import { sameState } from './chain.ts';
 import type { Head } from './control.ts';
+import { EarlyPages } from './early-pages.ts';
 import { corrupt } from './errors.ts';
 import { formatChecksum, type PageHashes } from './format/page-hashes.ts';
 import type { DatabaseState } from './format/segment.ts';
@@ -50,6 +51,8 @@ export class GenerationCheck {
   #frames = 0;
   #last: string | undefined;
   #headSeen = false;
+  /** Of a snapshot of another program's, while its index is read. */
+  #early: EarlyPages | undefined;
   /** Damage was told; what follows from it is not told again. */
   #damaged = false;
 
@@ -72,6 +75,7 @@ export class GenerationCheck {
       for (const snapshot of snapshots.filter((each) => each.index === index)) await this.#snapshot(snapshot);
       const ofIndex = segmentsOf(this.#generation, index);
       if (ofIndex.length > 0) await this.#index(index, ofIndex);
+      this.#checkEarly(index);
     }
     this.#checkHead();
     const [first] = snapshots;
@@ -97,7 +101,11 @@ export class GenerationCheck {
       const time = facts?.time ?? this.#time;
       const state = { pages: hashes.pages, checksum: hashes.checksum, time };
       if (this.#next !== undefined && this.#next < ref.index) this.#hole(ref.index, key);
-      else if (this.#next === ref.index && this.#state !== undefined && !sameState(this.#state, state)) {
+      else if (this.#next === ref.index && this.#hashes !== undefined && facts === undefined) {
+        this.#early = new EarlyPages(key, hashes, this.#hashes);
+        this.#findings.checked();
+        return; // the WAL before it knows the state at the end of its index, the snapshot may not
+      } else if (this.#next === ref.index && this.#state !== undefined && !sameState(this.#state, state)) {
         this.#holes++;
         const states = `${formatChecksum(state.checksum)}, not ${formatChecksum(this.#state.checksum)}`;
         const message = `${key}: holds another state than the WAL before it leads to (${states})`;
@@ -196,6 +204,7 @@ export class GenerationCheck {
       throw corrupt('PAGE_SIZE_CHANGED', `pages of ${frame.content.length} bytes after ${this.#pageSize}`);
     }
     this.#hashes?.set(frame.page, frame.content);
+    this.#early?.frame(frame.page, this.#hashes?.get(frame.page) ?? 0n, frame.commitPages);
     if (frame.commitPages === 0) return;
     this.#commits++;
     this.#hashes?.commit(frame.commitPages);
@@ -213,6 +222,14 @@ export class GenerationCheck {
     }
     this.#last = position;
     this.#atHead(segment.index, frame.end);
+  }
+
+  #checkEarly(index: number): void {
+    const early = this.#early;
+    this.#early = undefined;
+    if (early === undefined || early.unexplained === 0 || this.#hashes === undefined) return;
+    const message = `${early.key}: ${early.unexplained} of its pages are neither of the WAL before it nor of its own index`;
+    this.#damage(index, early.key, 'SNAPSHOT_DIFFERS', message);
   }
 
   /** Times never go back; a restore by time searches by them. */

@@ -11,12 +11,18 @@ import { join } from 'node:path';
 import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
 import { isKind, type SeawallError } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
+import { hasGenerations } from './databases.ts';
 import { CLAIM_KEY, CONTROL, FLOORS_KEY, HEAD_KEY } from './layout.ts';
-import { planLatest, planSnapshot } from './plan.ts';
+import { chooseLtx } from './ltx/choose.ts';
+import { loadLtxHistory, type LtxHistory } from './ltx/history.ts';
+import { verifyLtx } from './ltx/verify.ts';
+import { planLatest, planSnapshot, type RestorePlan } from './plan.ts';
 import { formatPosition } from './position.ts';
-import { restorePlan } from './restore.ts';
+import { restorableOf, type Restorable } from './restorable.ts';
+import { restoreState } from './restore.ts';
 import { unsealAny } from './sealed-json.ts';
 import type { Store } from './store/store.ts';
+import { LATEST } from './target.ts';
 import { listGenerations, type Generation } from './timeline.ts';
 import { GenerationCheck, type GenerationReport } from './verify-generation.ts';
 
@@ -54,7 +60,7 @@ export interface VerifyReport {
   readonly problems: readonly Problem[];
   /** Things that are no damage but that someone should know: foreign keys, generations without a snapshot. */
   readonly warnings: readonly Problem[];
-  /** Objects whose content is proven by a recorded database checksum, and those that have only the WAL's own. */
+  /** Objects whose content is proven by a recorded database checksum, and those that have only checksums of their own. */
   readonly proof: { readonly recorded: number; readonly frames: number };
 }
 
@@ -95,8 +101,13 @@ export async function verify(store: Store, options: VerifyOptions = {}): Promise
   // What the control objects name is there already; a listing made before them might lack it in a live replica.
   const told = await readControl(store, control, findings);
   const { head, floors } = told;
-  const { generations, foreign } = await listGenerations(store, true);
+  const ltx = await loadLtxHistory(store);
+  const { generations, foreign } =
+    ltx !== undefined && !(await hasGenerations(store))
+      ? { generations: [], foreign: [] }
+      : await listGenerations(store, true);
   for (const { snapshots, segments } of generations) total += snapshots.length + segments.length;
+  total += ltx?.files.length ?? 0;
   checkControl(told, generations, findings);
   for (const key of foreign) findings.warning(key, 'FOREIGN_KEY', `${key}: neither a snapshot nor a WAL segment`);
   const reports: GenerationReport[] = [];
@@ -105,7 +116,8 @@ export async function verify(store: Store, options: VerifyOptions = {}): Promise
     const check = new GenerationCheck(store, generation, floors.get(generation.id) ?? 0, ofHead, findings);
     reports.push(await check.run());
   }
-  if (options.deep !== undefined) await checkDeep(store, generations, floors, options.deep, findings);
+  if (ltx !== undefined) reports.push(await verifyLtx(store, ltx, findings));
+  if (options.deep !== undefined) await checkDeep(store, { generations, floors, ltx }, options.deep, findings);
 
   const sum = (of: (report: GenerationReport) => number): number => reports.reduce((all, each) => all + of(each), 0);
   return {
@@ -176,25 +188,41 @@ function checkControl({ claim, head }: Control, generations: readonly Generation
   }
 }
 
+interface Contents {
+  readonly generations: readonly Generation[];
+  readonly floors: Floors;
+  readonly ltx: LtxHistory | undefined;
+}
+
+/** The newest state of each generation, and of the LTX files. */
+function* newestStates(
+  store: Store,
+  { generations, floors, ltx }: Contents,
+): Generator<{ readonly key: string; readonly choose: () => Promise<Restorable> }> {
+  for (const generation of generations) {
+    const newest = generation.snapshots.at(-1);
+    if (newest === undefined) continue;
+    // WAL that retention has given up may end anywhere; the snapshot is promised.
+    const standsAlone = newest.index < (floors.get(generation.id) ?? 0);
+    const plan = (): Promise<RestorePlan> =>
+      standsAlone ? planSnapshot(store, generation, newest) : planLatest(store, generation);
+    yield { key: `generations/${generation.id}`, choose: async () => restorableOf(store, await plan()) };
+  }
+  if (ltx !== undefined) yield { key: ltx.files.at(-1)!.key, choose: () => chooseLtx(store, ltx, LATEST) };
+}
+
 async function checkDeep(
   store: Store,
-  generations: readonly Generation[],
-  floors: Floors,
+  contents: Contents,
   deep: NonNullable<VerifyOptions['deep']>,
   findings: Findings,
 ): Promise<void> {
   const folder = await mkdtemp(join(deep.folder ?? tmpdir(), 'seawall-verify-'));
+  const path = join(folder, 'newest.db');
   try {
-    for (const generation of generations) {
-      const newest = generation.snapshots.at(-1);
-      if (newest === undefined) continue;
-      // WAL that retention has given up may end anywhere; the snapshot is promised.
-      const standsAlone = newest.index < (floors.get(generation.id) ?? 0);
-      const key = `generations/${generation.id}`;
-      const path = join(folder, `${generation.id}.db`);
+    for (const { key, choose } of newestStates(store, contents)) {
       try {
-        const plan = standsAlone ? planSnapshot(store, generation, newest) : planLatest(store, generation);
-        const restored = await restorePlan(store, await plan, path);
+        const restored = await restoreState(await choose(), path);
         for (const finding of await deep.integrity(path)) {
           const where = `${restored.position} (checksum ${formatChecksum(restored.checksum)})`;
           findings.problem(key, 'DATABASE_INTEGRITY', `the database at ${where}: ${finding}`);

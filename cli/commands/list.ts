@@ -1,16 +1,18 @@
 import { isKind } from '../../replica/errors.ts';
 import { formatPosition, hex8 } from '../../replica/position.ts';
+import { loadReplica } from '../../replica/replica.ts';
 import { restorableRanges, type RestorableRange } from '../../replica/ranges.ts';
 import type { SegmentRef } from '../../replica/segment-reader.ts';
 import { readSnapshotFacts } from '../../replica/snapshot-reader.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime } from '../../replica/target.ts';
-import { keyOfSnapshot, loadTimeline, type Generation, type Timeline } from '../../replica/timeline.ts';
+import { keyOfSnapshot, type Generation, type Timeline } from '../../replica/timeline.ts';
 import { formatSize } from '../../replica/units.ts';
 import type { Command, JsonDocument } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { failureDocument } from '../failure.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
+import { listLtxFiles, ltxDocument, ltxLines } from '../ltx-listing.ts';
 import { counted } from '../wording.ts';
 
 interface ListedSnapshot {
@@ -60,23 +62,29 @@ export const listCommand: Command = {
   ],
   async run(line) {
     return withStore(line.operand(0), async (store) => {
-      const timeline = await loadTimeline(store);
+      const { timeline, ltx } = await loadReplica(store);
       const listed: ListedGeneration[] = [];
-      for (const generation of timeline.generations) listed.push(await listGeneration(store, timeline, generation));
-      const bytes = listed.reduce((sum, each) => sum + each.bytes, 0);
+      for (const generation of timeline?.generations ?? [])
+        listed.push(await listGeneration(store, timeline!, generation));
+      const files = ltx && (await listLtxFiles(store, ltx));
+      const bytes = listed.reduce((sum, each) => sum + each.bytes, files?.bytes ?? 0);
+      const foreign = [...(timeline?.foreign ?? []), ...(ltx?.foreign ?? [])];
+      const damaged = listed.some(({ problem }) => problem !== undefined) || files?.problem !== undefined;
       return {
-        exitCode: listed.some(({ problem }) => problem !== undefined) ? EXIT.corrupt : EXIT.ok,
+        exitCode: damaged ? EXIT.corrupt : EXIT.ok,
         document: {
           replica: store.url,
-          current: timeline.current?.id ?? null,
+          current: timeline?.current?.id ?? null,
           generations: listed.map(documentOf),
+          ...(files && { ltx: ltxDocument(files) }),
           bytes,
-          foreign: timeline.foreign,
+          foreign,
         },
         lines: [
           `${store.url}: ${counted(listed.length, 'generation')}, ${formatSize(bytes)}`,
           ...listed.flatMap(linesOf),
-          ...timeline.foreign.map((key) => `not of a replica: ${key}`),
+          ...(files === undefined ? [] : ltxLines(files)),
+          ...foreign.map((key) => `not of a replica: ${key}`),
         ],
       };
     });

@@ -1,4 +1,5 @@
 /** What a restore says when it is done, whoever did the work. */
+import type { Proof } from '../../replica/image-proof.ts';
 import type { JsonDocument, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatTime } from '../../replica/target.ts';
@@ -15,7 +16,7 @@ export interface RestoredFacts {
   readonly pageSize: number;
   readonly bytes: number;
   readonly checksum: string;
-  readonly proof: 'recorded' | 'frames';
+  readonly proof: Proof;
   /** Frames of WAL that were read; undefined where that is not known. */
   readonly frames: number | undefined;
   readonly seconds: number;
@@ -56,10 +57,12 @@ export function restoredReport(facts: RestoredFacts, origin: Readonly<Record<str
 export function proofWords({ proof, frames }: Pick<RestoredFacts, 'proof' | 'frames'>): string {
   if (proof === 'recorded') return 'the checksum equals the one taken from the live database';
   const own =
-    frames === undefined
-      ? 'the stored objects decoded without a fault'
-      : frames > 0
-        ? 'the checksums in the WAL’s own frames hold'
-        : 'the snapshot decoded without a fault';
+    proof === 'files'
+      ? 'the checksums in its LTX files hold'
+      : frames === undefined
+        ? 'the stored objects decoded without a fault'
+        : frames > 0
+          ? 'the checksums in the WAL’s own frames hold'
+          : 'the snapshot decoded without a fault';
   return `only that ${own}: another program wrote this replica, and recorded no checksum of the database`;
 }

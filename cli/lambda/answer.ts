@@ -1,5 +1,6 @@
 /** What the restore function answers, as far as the command line needs it; nothing of it is taken on trust. */
 import { SeawallError } from '../../replica/errors.ts';
+import type { Proof } from '../../replica/image-proof.ts';
 import { isPageSize } from '../../replica/wal/format.ts';
 
 export interface FunctionAnswer {
@@ -11,7 +12,7 @@ export interface FunctionAnswer {
   readonly bytes: number;
   /** Sixteen hex digits. */
   readonly checksum: string;
-  readonly proof: 'recorded' | 'frames';
+  readonly proof: Proof;
   readonly bucket: string;
   readonly key: string;
   /** Where the file can be fetched for a while. */
@@ -52,7 +53,7 @@ export function parseAnswer(text: string, name: string): FunctionAnswer {
     pageSize,
     bytes,
     checksum: worded('checksum', /^[0-9a-f]{16}$/),
-    proof: worded('proof', /^(recorded|frames)$/) as FunctionAnswer['proof'],
+    proof: worded('proof', /^(recorded|frames|files)$/) as FunctionAnswer['proof'],
     bucket: worded('bucket', /./),
     key: worded('key', /./),
     url: worded('url', /^https?:\/\/./),

@@ -1,6 +1,7 @@
 /** Lambda's entry: the scheduled drill over all databases, and the queue of single databases that it fills. */
 import { tmpdir } from 'node:os';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
+import { hasReplica } from '../../replica/databases.ts';
 import { openLog, openMetrics, openQueue, openRoot, overlayMemory } from '../environment.ts';
 import type { FannedOut } from '../fan-out.ts';
 import { sweepOrWork } from '../swept-batch.ts';
@@ -28,6 +29,7 @@ export async function handler(event: unknown, context: Context): Promise<SQSBatc
     root,
     queue,
     log,
+    isDatabase: hasReplica,
     remaining: () => context.getRemainingTimeInMillis(),
     work: (database, signal) => drillDatabase(database, signal, shared),
   });

@@ -1,9 +1,8 @@
 /** Restores a database into an object of the bucket, or says how it would. */
-import { keyOfSnapshot, loadTimeline } from '../../replica/timeline.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { openImage } from '../../replica/image.ts';
-import { planRestore, type RestorePlan } from '../../replica/plan.ts';
-import { formatPosition } from '../../replica/position.ts';
+import type { Proof } from '../../replica/image-proof.ts';
+import { choose } from '../../replica/replica.ts';
+import type { Restorable } from '../../replica/restorable.ts';
 import { restoreToObject, type RestoredObject } from '../../replica/restore-to-object.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
@@ -48,8 +47,7 @@ export interface RestoreAnswer {
   readonly pageSize: number;
   readonly bytes: number;
   readonly checksum: string;
-  /** `recorded`: equal to the checksum taken from the live database. `frames`: none was recorded. */
-  readonly proof: 'recorded' | 'frames';
+  readonly proof: Proof;
   readonly seconds: number;
   readonly bucket: string;
   readonly key: string;
@@ -72,7 +70,7 @@ export interface RestorePlanAnswer {
   /** Stored bytes to be read. */
   readonly reads: number;
   /** What will prove it. */
-  readonly proof: 'recorded' | 'frames';
+  readonly proof: Proof;
 }
 
 /** Throws FunctionFailure: of kind `input` for a payload that is not right, else of the kind of what went wrong. */
@@ -98,16 +96,16 @@ async function answerTo(
   const { log, memory } = deps;
   const began = deps.now();
   const store = scoped(stoppable(deps.root, signal), database);
-  const plan = await planRestore(store, await loadTimeline(store), request.at);
-  if (request.dryRun) return planned(database, store, plan, memory);
-  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
-  const key = request.target ?? `${deps.restores}${defaultName(database, plan, position)}-${deps.unique()}.db`;
-  log.info('restoring', { database, position, time: formatTime(plan.time), key });
+  const state = await choose(store, request.at);
+  if (request.dryRun) return planned(database, state, memory);
+  const { position, time } = state;
+  const key = request.target ?? `${deps.restores}${defaultName(database, state)}-${deps.unique()}.db`;
+  log.info('restoring', { database, position, time: formatTime(time), key });
   const target = stoppable(deps.target, signal);
   const restored =
     request.verify === 'integrity'
-      ? await restoreChecked(store, plan, target, key, deps)
-      : await restoreToObject(store, plan, target, key, { memory, onProgress: progress(log, database) });
+      ? await restoreChecked(database, state, target, key, deps)
+      : await restoreToObject(state, target, key, { memory, onProgress: progress(log, database) });
   const seconds = (deps.now() - began) / 1000;
   const { pages, pageSize, bytes, proof } = restored;
   const facts = {
@@ -130,56 +128,47 @@ async function answerTo(
 
 /** Also written to the function's disk on the way, and let into the bucket only after SQLite's own check. */
 async function restoreChecked(
-  store: Store,
-  plan: RestorePlan,
+  database: string,
+  state: Restorable,
   target: Store,
   key: string,
   { memory, log, scratch }: RestoreDeps,
 ): Promise<RestoredObject> {
-  const { pages, pageSize } = await sizeOf(store, plan, memory);
-  const bytes = pages === undefined ? plan.snapshot.size : pages * pageSize;
+  const { pages, pageSize } = await state.open(memory);
+  const bytes = pages === undefined ? state.base.size : pages * pageSize;
   await using copy = await CheckedCopy.in(scratch.folder, bytes, await scratch.room());
-  return await restoreToObject(store, plan, target, key, {
+  return await restoreToObject(state, target, key, {
     memory,
-    onProgress: progress(log, store.url),
+    onProgress: progress(log, database),
     tee: (piece, offset) => copy.write(piece, offset),
     accept: () => copy.check(),
   });
 }
 
-async function planned(database: string, store: Store, plan: RestorePlan, memory: number): Promise<RestorePlanAnswer> {
-  const { pages, pageSize, end } = await sizeOf(store, plan, memory);
-  const segments = plan.indexes.flatMap((index) => index.segments);
+/** Reads the WAL, but no page of the snapshot. */
+async function planned(database: string, state: Restorable, memory: number): Promise<RestorePlanAnswer> {
+  const { pages, pageSize, position } = await state.open(memory);
   return {
     dryRun: true,
     database,
-    position: formatPosition({ generation: plan.generation.id, ...end }),
-    time: formatTime(plan.time),
+    position,
+    time: formatTime(state.time),
     pages: pages ?? null,
     pageSize,
     bytes: pages === undefined ? null : pages * pageSize,
-    snapshot: keyOfSnapshot(plan.generation, plan.snapshot),
-    segments: segments.length,
-    reads: segments.reduce((sum, { size }) => sum + size, plan.snapshot.size),
-    proof: plan.proof === undefined ? 'frames' : 'recorded',
+    snapshot: state.base.key,
+    segments: state.more.objects,
+    reads: state.base.size + state.more.bytes,
+    proof: state.proof,
   };
 }
 
-/** Reads the WAL, but no page of the snapshot. */
-async function sizeOf(
-  store: Store,
-  plan: RestorePlan,
-  memory: number,
-): Promise<Pick<Awaited<ReturnType<typeof openImage>>, 'pages' | 'pageSize' | 'end'>> {
-  return openImage(store, plan, { memory });
-}
-
 /** `app/3f…00000004-00000000`: the last part of the position would make a folder each. */
-function defaultName(database: string, plan: RestorePlan, position: string): string {
+function defaultName(database: string, { position, time }: Restorable): string {
   const folder = database === '' ? '' : `${database}/`;
-  const { offset } = plan.until;
-  const place = offset > 0xff_ffff_ffff ? formatTime(plan.time).replaceAll(':', '-') : position.replaceAll('/', '-');
-  return `${folder}${place}`;
+  // The end of an index has no offset to be named by.
+  const place = /\/[0-9a-f]{11,}$/.test(position) ? formatTime(time) : position;
+  return `${folder}${place.replaceAll(/[/:]/g, '-')}`;
 }
 
 /** Tells each tenth. */

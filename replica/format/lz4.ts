@@ -7,7 +7,7 @@
  */
 import { compress, decompress } from 'lz4-wasm-nodejs';
 import { corrupt, SeawallError } from '../errors.ts';
-import type { ByteSource } from './byte-source.ts';
+import { ByteSource } from './byte-source.ts';
 import { xxh32, xxh32Stream } from './page-hashes.ts';
 import { isSkippableMagic } from './skippable-frame.ts';
 
@@ -69,7 +69,15 @@ export function lz4DecodeBlock(stored: Buffer, rawLength: number): Buffer {
   if (size !== stored.length - 4) {
     throw corrupt('BLOCK_SIZE', `block of ${stored.length - 4} bytes says it has ${size}`, { actual: size });
   }
-  const raw = decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength);
+  return exactly(decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength), rawLength);
+}
+
+/** Decodes the data of a compressed block, without any framing, that must yield exactly `rawLength` bytes. */
+export function lz4UnpackBlock(data: Buffer, rawLength: number): Buffer {
+  return exactly(decodeBlockData(data, false, rawLength), rawLength);
+}
+
+function exactly(raw: Buffer, rawLength: number): Buffer {
   if (raw.length !== rawLength) {
     throw corrupt('BLOCK_LENGTH', `block decodes to ${raw.length} bytes, not ${rawLength}`, {
       expected: rawLength,
@@ -77,6 +85,16 @@ export function lz4DecodeBlock(stored: Buffer, rawLength: number): Buffer {
     });
   }
   return raw;
+}
+
+/** Decodes the LZ4 frame that a stream begins with, and lets go of the stream. Throws as {@link lz4DecodeFrame}. */
+export async function* lz4DecodeStream(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const source = new ByteSource(stream);
+  try {
+    yield* lz4DecodeFrame(source);
+  } finally {
+    await source.close();
+  }
 }
 
 /**

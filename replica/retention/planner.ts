@@ -132,19 +132,24 @@ function cutUnfinished({ id, segments }: StockedGeneration, inventory: Inventory
 }
 
 /**
- * Newest place first: the WAL of the highest index, from its last offset down to 0, then the snapshot of that index,
- * then the index before it.
+ * First the snapshots, oldest first, then WAL, newest place first.
  *
  * So wherever the deletion stops, behind every snapshot that is left lies an unbroken beginning of the WAL that once
  * followed it, and every state in it is a state the database had. The other way round, an index would be missing or
- * cut short while a later one is still there, and a reader that takes what it finds (Litestream's skips missing
- * indexes) would lay pages over the wrong state. Within an index the segment at offset 0 goes last, for the same
- * reason. That what is left is no longer promised is said by the floors, written before.
+ * cut short while a later one is still there. Our restores notice that; Litestream's lay pages over the wrong state.
+ * The snapshots go first, since the WAL that stays may follow on an index that is being cut short: with a snapshot in
+ * front of both, and a time before the one between them was written, Litestream would replay the two. That what is
+ * left is no longer promised is said by the floors, written before.
  */
 export function deletionOrder<T extends { readonly index: number; readonly offset?: number }>(
   objects: readonly T[],
 ): T[] {
-  return objects.toSorted((a, b) => b.index - a.index || (b.offset ?? -1) - (a.offset ?? -1));
+  return objects.toSorted((a, b) => {
+    if (a.offset === undefined || b.offset === undefined) {
+      return a.offset === b.offset ? a.index - b.index : a.offset === undefined ? -1 : 1;
+    }
+    return b.index - a.index || b.offset - a.offset;
+  });
 }
 
 /** The inventory without what was written after `time`. */

@@ -17,9 +17,9 @@ export interface Wanted {
 export function wantedAt(inventory: Inventory, policy: RetentionPolicy, at: number): Wanted | undefined {
   const generations = inventory.generations.filter(({ snapshots }) => snapshots.length > 0);
   const from = at - policy.window;
-  const first = generations.findLast(({ snapshots }) => snapshots[0]!.time <= from) ?? generations[0];
+  const first = generations.findLast(({ snapshots }) => stoodAt(snapshots[0]!, from)) ?? generations[0];
   if (first === undefined) return undefined;
-  const base = first.snapshots.findLast(({ time }) => time <= from) ?? first.snapshots[0]!;
+  const base = first.snapshots.findLast((snapshot) => stoodAt(snapshot, from)) ?? first.snapshots[0]!;
 
   const reasons = new Map<string, string[]>();
   const keep = (snapshot: StockedSnapshot, reason: string): void => {
@@ -45,6 +45,14 @@ export function wantedAt(inventory: Inventory, policy: RetentionPolicy, at: numb
     for (const snapshot of thinned(generations, period, policy[period])) keep(snapshot, period);
   }
   return { snapshots: reasons, walFrom, base, baseGeneration: first.id };
+}
+
+/**
+ * Compaction writes a snapshot after the time of the state in it, and Litestream dates it by when it was written: were
+ * it the window's base from its state's time on, Litestream could not restore the beginning of the window.
+ */
+function stoodAt({ time, lastModified }: StockedSnapshot, at: number): boolean {
+  return Math.max(time, lastModified) <= at;
 }
 
 /** The latest state is never given up, however long ago it was captured. */

@@ -117,7 +117,8 @@ async function readEnd(
     if (claim !== undefined && claim.claim.generation !== current.id) {
       return { reason: 'generation-without-snapshot', newest };
     }
-    return { end: await readReplicaEnd(store, current), claim };
+    // What another program wrote is continued only where the claim names it: `seawall adopt` made sure of that one.
+    return { end: await readReplicaEnd(store, current, claim !== undefined), claim };
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === undefined) throw error;

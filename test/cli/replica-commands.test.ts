@@ -259,7 +259,7 @@ test('retain: a dry run changes nothing and names what would go; then it goes, a
   using scratch = new Scratch();
   const copy = copied(scratch);
   const before = objects(copy, /\.lz4$/);
-  const flags = ['--window', '1h', '--daily', '0', '--weekly', '0', '--monthly', '0', '--grace', '0s'];
+  const flags = ['--window', '0s', '--daily', '0', '--weekly', '0', '--monthly', '0', '--grace', '0s'];
   const dry = await seawallJson(['retain', copy, ...flags, '--dry-run'], 0);
   const doomed = (dry['delete'] as Json[]).map(({ key }) => key);
   assert.ok(doomed.length > 0);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SeawallError } from '../../replica/errors.ts';
 import { parseKey, segmentKey, snapshotKey } from '../../replica/layout.ts';
-import { openAt } from '../../replica/page-reader.ts';
+import { openPages } from '../../replica/page-reader.ts';
+import { openAt } from '../../replica/replica.ts';
 import { planRestore } from '../../replica/plan.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { s3Store } from '../../replica/store/s3.ts';
@@ -91,7 +92,7 @@ test('one page of a database of 1 GiB takes 4 requests and a fraction of 3 MiB; 
     const large = await writeLargeReplica(store, { pages, segments: [changed], noise: 0.01 });
     const plan = await planRestore(store, await loadTimeline(store), LATEST);
     server.resetCounters();
-    const open = await openAt(store, plan);
+    const open = await openPages(store, plan);
     const first = 123_456;
     assert.ok((await open.readPage(first)).equals(large.page(first)));
     const { GetObject, HeadObject, ListObjectsV2, bytesOut } = server.requests;
@@ -128,7 +129,7 @@ test('a changed byte in a block, its hashes or a segment is an error that names 
         flipped[random.int(flipped.length)]! ^= 1 << random.int(8);
         await store.put(key, flipped);
         try {
-          const open = await openAt(store, plan);
+          const open = await openPages(store, plan);
           assert.equal(hashOf(await open.readPages(1, open.pages)), state.hash);
         } catch (error) {
           if (!(error instanceof SeawallError)) throw error;

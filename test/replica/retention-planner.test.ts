@@ -68,6 +68,13 @@ test('the window keeps its base: the newest snapshot before its start', () => {
   assert.equal(kept([generation], { window: 99 * DAY }, now).length, 10);
 });
 
+test('a snapshot that was written within the window is not its base, though the state in it is older', () => {
+  const generation = daily('a', 0, 10);
+  const snapshots = generation.snapshots.map((s) => ({ ...s, lastModified: s.time + DAY }));
+  const now = START + 9.5 * DAY;
+  assert.deepEqual(kept([{ ...generation, snapshots }], { window: 2 * DAY }, now), ['a/s6', 'a/s7', 'a/s8', 'a/s9']);
+});
+
 test('the base may lie in an older generation, of which nothing after it goes', () => {
   const generations = [daily('a', 0, 5), daily('b', 5, 5)];
   const now = START + 9.5 * DAY;
@@ -129,10 +136,10 @@ test('while an older generation keeps WAL, a younger one is kept whole', () => {
   assert.ok(plan.delete.every(({ key }) => key.startsWith('a/')));
 });
 
-test('deletion goes from the newest place to the oldest, offset 0 last within an index, its snapshot after it', () => {
+test('deletion takes the snapshots first, oldest first, then WAL from its end, offset 0 last within an index', () => {
   const { snapshots, segments } = daily('a', 0, 3);
   const order = deletionOrder([...snapshots, ...segments]).map(({ key }) => key.slice(2));
-  assert.deepEqual(order, ['w2+4152', 'w2+0', 's2', 'w1+4152', 'w1+0', 's1', 'w0+4152', 'w0+0', 's0']);
+  assert.deepEqual(order, ['s0', 's1', 's2', 'w2+4152', 'w2+0', 'w1+4152', 'w1+0', 'w0+4152', 'w0+0']);
 });
 
 test('a generation that has its snapshot and no WAL yet has no hole', () => {

@@ -6,7 +6,8 @@ import { readFloors } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { parseKey, REPORTS, segmentKey } from '../../replica/layout.ts';
 import { planRestore } from '../../replica/plan.ts';
-import { restorePlan } from '../../replica/restore.ts';
+import { restorableOf } from '../../replica/restorable.ts';
+import { restoreState } from '../../replica/restore.ts';
 import type { RetentionPolicy } from '../../replica/retention/policy.ts';
 import { retain, type RetainReport } from '../../replica/retention/retain.ts';
 import { unseal } from '../../replica/sealed-json.ts';
@@ -162,7 +163,7 @@ test('a restore that was planned before the sweep finds all it needs, within the
       for (const time of moments.slice(0, 6)) {
         const seen = await withoutYoung(store, start);
         const plan = await planRestore(seen, await loadTimeline(seen), { kind: 'time', time });
-        await restorePlan(watchedStore(seen, needed), plan, scratch.file());
+        await restoreState(restorableOf(watchedStore(seen, needed), plan), scratch.file());
       }
       const now = start + random.int(HOUR - 1);
       store.now = now;

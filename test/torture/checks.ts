@@ -5,7 +5,7 @@ import { formatPosition, parsePosition } from '../../replica/position.ts';
 import { restorableRanges } from '../../replica/ranges.ts';
 import { restore, type Restored } from '../../replica/restore.ts';
 import { readSegmentHeader } from '../../replica/segment-reader.ts';
-import { formatTime, LATEST, type Target } from '../../replica/target.ts';
+import { formatTarget, formatTime, LATEST, type Target } from '../../replica/target.ts';
 import { loadTimeline, snapshotTime, type Timeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Seeded } from '../history/seeded.ts';
@@ -35,19 +35,19 @@ export async function restoreAndCheck(world: World, target: Target): Promise<Poi
     try {
       state = checkContent(path);
     } catch (error) {
-      throw new Finding(`restored ${show(target)}, ${restored.position}: ${String(error)}`, { cause: error });
+      throw new Finding(`restored ${formatTarget(target)}, ${restored.position}: ${String(error)}`, { cause: error });
     }
     hold(
       state.at <= restored.time + ROUNDING,
       () => `${restored.position} holds a commit of ${state.at}, after its time ${restored.time}`,
     );
     if (target.kind === 'time') {
-      hold(restored.time <= target.time, () => `asked for ${show(target)}, got ${formatTime(restored.time)}`);
+      hold(restored.time <= target.time, () => `asked for ${formatTarget(target)}, got ${formatTime(restored.time)}`);
       const promised = world.promises.by(target.time);
       if (promised !== undefined) {
         hold(
           comparePlaces(state, promised) >= 0,
-          () => `${show(target)} restores ${showPlace(state)}, but ${showPlace(promised)} was promised by then`,
+          () => `${formatTarget(target)} restores ${showPlace(state)}, but ${showPlace(promised)} was promised by then`,
         );
       }
     }
@@ -172,11 +172,6 @@ function checkOverwrites(world: World): void {
   const replaceable = new Set([`${prefix}claim`, `${prefix}head`, `${prefix}floors`]);
   const wrong = world.server.overwrites().filter(({ key }) => !replaceable.has(key));
   hold(wrong.length === 0, () => `overwritten: ${wrong.map(({ key }) => key).join(', ')}`);
-}
-
-function show(target: Target): string {
-  if (target.kind === 'latest') return 'latest';
-  return target.kind === 'time' ? formatTime(target.time) : formatPosition(target.position);
 }
 
 function showPlace({ branch, n }: { readonly branch: number; readonly n: number }): string {

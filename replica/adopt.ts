@@ -1,0 +1,41 @@
+/**
+ * Takes over the replica of a Litestream 0.3: claims its newest generation, so that the shipper goes on in it. The
+ * shipper reads that generation once, hashes its pages, and ships only those in which the database differs.
+ */
+import { readClaim, writeClaim, type Claim } from './control.ts';
+import { isKind, SeawallError } from './errors.ts';
+import { readReplicaEnd } from './replica-end.ts';
+import type { Store } from './store/store.ts';
+import { loadTimeline } from './timeline.ts';
+
+export interface Adopted {
+  readonly generation: string;
+  /** What the replica ends with. */
+  readonly pages: number;
+  readonly checksum: bigint;
+}
+
+/**
+ * Reads the replica to its end, and claims it. Litestream must have been stopped for good: it knows no claims, and two
+ * writers of one generation destroy it.
+ *
+ * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner, `missing`, `corrupt` (then begin a new
+ * replica beside it), and `conflict` when another claim came first.
+ */
+export async function adopt(store: Store, by: Pick<Claim, 'owner' | 'holder' | 'since'>): Promise<Adopted> {
+  const found = await readClaim(store);
+  if (found !== undefined) {
+    const message = `the replica is already a shipper's (${found.claim.holder}); there is nothing to take over`;
+    throw new SeawallError('refused', 'ALREADY_CLAIMED', message);
+  }
+  const { current } = await loadTimeline(store);
+  if (current === undefined) throw new SeawallError('missing', 'NO_SNAPSHOT', `${store.url} has no snapshot`);
+  const { state } = await readReplicaEnd(store, current, true);
+  try {
+    await writeClaim(store, { generation: current.id, epoch: 1, ...by }, 'absent');
+  } catch (error) {
+    if (!isKind(error, 'conflict')) throw error;
+    throw new SeawallError('conflict', 'ALREADY_CLAIMED', 'another shipper claimed the replica meanwhile', {}, error);
+  }
+  return { generation: current.id, pages: state.pages, checksum: state.checksum };
+}

@@ -1,0 +1,84 @@
+/**
+ * A replica as a whole, whichever program wrote it: generations of snapshots and WAL (ours, and those of Litestream
+ * 0.3), or LTX files (Litestream 0.5), or both, where one took over from the other.
+ */
+import { isKind, SeawallError } from './errors.ts';
+import { chooseLtx } from './ltx/choose.ts';
+import { latestState, loadLtxHistory, stateTime, type LtxHistory } from './ltx/history.ts';
+import type { OpenAtOptions } from './page-reader.ts';
+import type { PastState } from './past-state.ts';
+import { restorableRanges, type RestorableRange } from './ranges.ts';
+import { chooseInTimeline, type Restorable } from './restorable.ts';
+import type { Store } from './store/store.ts';
+import { LATEST, type Target } from './target.ts';
+import { loadTimeline, type Timeline } from './timeline.ts';
+
+/** At least one of the two is there. */
+export interface Replica {
+  readonly timeline: Timeline | undefined;
+  readonly ltx: LtxHistory | undefined;
+}
+
+/** Lists what there is. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
+export async function loadReplica(store: Store): Promise<Replica> {
+  const ltx = await loadLtxHistory(store);
+  try {
+    return { timeline: await loadTimeline(store), ltx };
+  } catch (error) {
+    if (ltx === undefined || !isKind(error, 'unsupported') || error.code !== 'LTX_REPLICA') throw error;
+    return { timeline: undefined, ltx };
+  }
+}
+
+/** The state at a target. Throws as `planRestore` does. */
+export async function choose(store: Store, target: Target): Promise<Restorable> {
+  return chooseIn(store, await loadReplica(store), target);
+}
+
+/** Opens the state at a target for reading single pages. Throws as `planRestore` does. */
+export async function openAt(store: Store, target: Target, options: OpenAtOptions = {}): Promise<PastState> {
+  return (await choose(store, target)).pages(options);
+}
+
+export async function chooseIn(store: Store, { timeline, ltx }: Replica, target: Target): Promise<Restorable> {
+  if (ltx === undefined) return chooseInTimeline(store, timeline!, target);
+  if (timeline === undefined || target.kind === 'txid') return chooseLtx(store, ltx, target);
+  if (target.kind === 'position') return chooseInTimeline(store, timeline, target);
+  if (target.kind === 'time') {
+    // A time belongs to the program that wrote then; the one that writes files came second.
+    const began = await stateTime(store, ltx.states[0] ?? latestState(ltx));
+    return target.time >= began ? chooseLtx(store, ltx, target) : chooseInTimeline(store, timeline, target);
+  }
+  const inFiles = await chooseLtx(store, ltx, LATEST);
+  const inTimeline = await chooseInTimeline(store, timeline, LATEST);
+  return inFiles.time >= inTimeline.time ? inFiles : inTimeline;
+}
+
+/**
+ * A moment of the restorable past, each millisecond as likely as any other over all generations; of a replica of LTX
+ * files a state, each as likely as any other. Throws `missing` (NO_SNAPSHOT) when nothing can be restored.
+ *
+ * @param random from 0 up to 1
+ */
+export async function pastTarget(store: Store, { timeline, ltx }: Replica, random: number): Promise<Target> {
+  const states = ltx?.states ?? [];
+  if (states.length > 0) return { kind: 'txid', txid: states[Math.floor(random * states.length)]!.txid };
+  return pastMoment(store, timeline, random);
+}
+
+async function pastMoment(store: Store, timeline: Timeline | undefined, random: number): Promise<Target> {
+  const ranges: RestorableRange[] = [];
+  for (const generation of timeline?.generations ?? []) {
+    ranges.push(...(await restorableRanges(store, generation, timeline!.floors.get(generation.id) ?? 0)));
+  }
+  if (ranges.length === 0) {
+    throw new SeawallError('missing', 'NO_SNAPSHOT', `the replica at ${store.url} has no snapshot yet`);
+  }
+  const span = ({ first, last }: RestorableRange): number => Math.max(0, last.time - first.time);
+  let left = random * ranges.reduce((sum, range) => sum + span(range), 0);
+  for (const range of ranges) {
+    if (left < span(range)) return { kind: 'time', time: Math.floor(range.first.time + left) };
+    left -= span(range);
+  }
+  return { kind: 'time', time: ranges[Math.floor(random * ranges.length)]!.first.time };
+}

@@ -1,0 +1,79 @@
+/** From Litestream to Seawall without a new snapshot, and back. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openStore } from '../../replica/store/open.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import { verify } from '../../replica/verify.ts';
+import { errorOf, seawallJson } from '../cli/seawall.ts';
+import { hashOf } from '../history/history.ts';
+import { Scene } from '../shipper/scene.ts';
+import { withLitestream } from './litestream.ts';
+import { RecordedDatabase, timestamp } from './recorded.ts';
+
+withLitestream(
+  ['0.3'],
+  'its replica is taken over in its generation, restored by both, and taken back',
+  async (litestream, placeIn) => {
+    await using scene = new Scene();
+    const recorded = new RecordedDatabase(scene);
+    const place = await placeIn(scene.folder);
+    scene.bucket = place.url;
+    const store = await openStore(place.url);
+    recorded.write(3, 'before the sidecar');
+    {
+      await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
+      await sleep(1500);
+      recorded.write(5, 'with the sidecar');
+      await sleep(500);
+      const running = await seawallJson(['adopt', scene.database, place.url], 1);
+      assert.equal(errorOf(running)['code'], 'LITESTREAM_RUNS');
+      await sidecar.stop();
+    }
+    const folder = join(scene.folder, '.app.db-litestream');
+    assert.equal(errorOf(await seawallJson(['adopt', scene.database, place.url], 1))['code'], 'LITESTREAM_FOLDER');
+    rmSync(folder, { recursive: true });
+    const theirs = (await loadTimeline(store)).current!.id;
+    recorded.write(2, 'with neither');
+    assert.equal((await seawallJson(['adopt', scene.database, place.url], 0))['generation'], theirs);
+    assert.equal(errorOf(await seawallJson(['adopt', scene.database, place.url], 1))['code'], 'ALREADY_CLAIMED');
+
+    const shipper = await scene.ship();
+    recorded.write(4, 'with the shipper');
+    await shipper.sync();
+    const mark = await recorded.mark('shipped', place);
+    await shipper.stop();
+    assert.deepEqual(scene.reasons(), [], 'no new generation, so no snapshot');
+    const again = await scene.ship();
+    recorded.write(1, 'once more');
+    await again.sync();
+    const last = await recorded.mark('once more', place);
+    await again.stop();
+    assert.deepEqual(scene.reasons(), []);
+    const { generations, current } = await loadTimeline(store);
+    assert.deepEqual([generations.length, current!.id, current!.snapshots.length], [1, theirs, 1]);
+    const report = await verify(store);
+    assert.deepEqual(report.problems, []);
+    assert.ok(report.proof.recorded > 0 && report.proof.frames > 0);
+    const restored = await scene.restore();
+    assert.equal(restored.proof, 'recorded');
+    assert.equal(hashOf(readFileSync(restored.path)), last.hash);
+    await recorded.expectRestored(litestream, place, last);
+    await recorded.expectRestored(litestream, place, mark, ...timestamp(mark));
+
+    // Back: Litestream begins a generation of its own beside ours.
+    {
+      await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
+      await sleep(1500);
+      recorded.write(2, 'back again');
+      await sleep(800);
+      await sidecar.stop();
+    }
+    const found = await recorded.restoredBy(litestream, place);
+    assert.ok(found.ok, found.said);
+    assert.equal((await loadTimeline(store)).generations.length, 2);
+    recorded.close();
+    await store.close();
+  },
+);

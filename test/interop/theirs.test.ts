@@ -1,0 +1,102 @@
+/** We restore, verify, compact and retain what a real Litestream 0.3 wrote. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compact } from '../../replica/compact.ts';
+import { restore } from '../../replica/restore.ts';
+import { retain } from '../../replica/retention/retain.ts';
+import { openStore } from '../../replica/store/open.ts';
+import { LATEST, type Target } from '../../replica/target.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import { verify } from '../../replica/verify.ts';
+import { hashOf } from '../history/history.ts';
+import { Scene } from '../shipper/scene.ts';
+import { withLitestream, type LitestreamSettings } from './litestream.ts';
+import { RecordedDatabase, timestamp, type Mark } from './recorded.ts';
+
+/** Quick enough to see several indexes within seconds. */
+const INDEXES = {
+  database: ['monitor-interval: 20ms', 'checkpoint-interval: 300ms', 'min-checkpoint-page-count: 20'],
+  replica: ['sync-interval: 20ms'],
+} as const satisfies LitestreamSettings;
+/** Snapshots and retention, too. */
+const RETAINING = {
+  ...INDEXES,
+  replica: [...INDEXES.replica, 'snapshot-interval: 1500ms', 'retention: 4s', 'retention-check-interval: 1s'],
+};
+
+withLitestream(
+  ['0.3'],
+  'its bucket, written under load, is listed, verified, restored, compacted and retained by us',
+  async (litestream, placeIn) => {
+    await using scene = new Scene();
+    const recorded = new RecordedDatabase(scene);
+    const place = await placeIn(scene.folder);
+    const store = await openStore(place.url);
+    recorded.write(2, 'before the sidecar');
+
+    const marks: Mark[] = [];
+    let said = '';
+    const replicate = async (name: string, bursts: number, settings: LitestreamSettings): Promise<void> => {
+      await using sidecar = litestream.replicate(place, scene.database, settings);
+      await sleep(1000);
+      for (let burst = 0; burst < bursts; burst++) {
+        for (let i = 0; i < 100; i++) recorded.insert();
+        await sleep(600); // shipped
+        marks.push(await recorded.mark(`${name} ${burst}`, place));
+      }
+      await sidecar.stop();
+      said += sidecar.said;
+    };
+    await replicate('first generation', 6, RETAINING);
+    rmSync(join(scene.folder, '.app.db-litestream'), { recursive: true });
+    await replicate('second generation', 3, INDEXES);
+    const live = recorded.content(scene.database);
+    recorded.close();
+
+    const timeline = await loadTimeline(store);
+    assert.equal(timeline.generations.length, 2);
+    assert.ok(timeline.generations.flatMap(({ snapshots }) => snapshots).length > 2, 'snapshots were taken');
+    assert.match(said, /snapshot deleted/, 'its retention has worked');
+    const report = await verify(store, { deep: { integrity: (path) => Promise.resolve(recorded.integrity(path)) } });
+    assert.deepEqual(report.problems, []);
+    assert.deepEqual(report.proof, { recorded: 0, frames: report.objects });
+
+    let files = 0;
+    const ours = async (target: Target): Promise<string> => {
+      const path = join(scene.folder, `ours-${++files}.db`);
+      assert.equal((await restore(store, path, { target })).proof, 'frames');
+      const hash = hashOf(readFileSync(path));
+      if (target === LATEST) assert.deepEqual(recorded.content(path), live);
+      assert.deepEqual(recorded.integrity(path), []);
+      rmSync(path);
+      return hash;
+    };
+    const theirs = (...flags: readonly string[]): Promise<Awaited<ReturnType<typeof recorded.restoredBy>>> =>
+      recorded.restoredBy(litestream, place, ...flags);
+    const same = async (): Promise<number> => {
+      assert.equal((await theirs()).hash, await ours(LATEST), 'latest');
+      let compared = 0;
+      for (const mark of marks) {
+        const found = await theirs(...timestamp(mark));
+        if (!found.ok) continue; // past its retention, or behind the end of a generation
+        assert.equal(await ours({ kind: 'time', time: mark.time }), found.hash, mark.name);
+        compared++;
+      }
+      return compared;
+    };
+    assert.ok((await same()) >= 3);
+
+    // Ours beside theirs: a snapshot with our header and trailer in the middle of their objects.
+    assert.equal((await compact(store, { policy: 'always', now: Date.now() })).kind, 'compacted');
+    assert.ok((await same()) >= 3);
+    assert.deepEqual((await verify(store)).problems, []);
+    const policy = { window: 0, daily: 0, weekly: 0, monthly: 0, grace: 0 };
+    assert.ok((await retain(store, { policy, now: Date.now() + 1000 })).freed.objects > 0);
+    assert.equal((await loadTimeline(store)).generations.length, 1);
+    await same();
+    assert.deepEqual((await verify(store)).problems, []);
+    await store.close();
+  },
+);
