@@ -41,12 +41,8 @@ export async function restore(store: Store, path: string, options: RestoreOption
 export async function restoreState(state: Restorable, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
   const { needs, write } = await state.toFile();
-  return makeTarget(
-    target,
-    { force: options.force === true, needs, owner: () => state.owner() },
-    async (file) => {
-      const written = await write(file, options);
-      return { ...written, path: target, time: state.time, bytes: written.pages * written.pageSize };
-    },
-  );
+  return makeTarget(target, { force: options.force === true, needs, owner: () => state.owner() }, async (file) => {
+    const written = await write(file, options);
+    return { ...written, path: target, time: state.time, bytes: written.pages * written.pageSize };
+  });
 }
