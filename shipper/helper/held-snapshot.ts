@@ -54,7 +54,11 @@ export async function underHeldSnapshot<T>(
   work: HeldWork<T>,
 ): Promise<T> {
   const { signal, limits } = settings;
-  const givenUp = new AbortController();
+  const held = new AbortController();
+  const endWithAll = (): void => {
+    held.abort(signal.reason);
+  };
+  signal.addEventListener('abort', endWithAll);
   let watch: NodeJS.Timeout | undefined;
   try {
     const wal = await begin(hold, settings);
@@ -64,16 +68,17 @@ export async function underHeldSnapshot<T>(
       if (stalled < limits.patience || grownSince(live, wal) <= limits.most) return;
       clearInterval(watch);
       live.releaseSnapshot();
-      givenUp.abort(tooLong(limits, stalled));
+      held.abort(tooLong(limits, stalled));
     }, WATCH_PAUSE);
-    const result = await work(wal, AbortSignal.any([signal, givenUp.signal]), () => {
+    const result = await work(wal, held.signal, () => {
       progress = performance.now();
     });
     // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
-    givenUp.signal.throwIfAborted();
+    held.signal.throwIfAborted();
     return result;
   } finally {
     clearInterval(watch);
+    signal.removeEventListener('abort', endWithAll);
     live.releaseSnapshot();
   }
 }

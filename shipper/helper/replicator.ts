@@ -59,7 +59,7 @@ export class Replicator {
   #era = 0;
   /** How continuity was lost, until it is regained. */
   #lost: ContinuityLost | undefined;
-  /** Ends the present try to begin. */
+  /** Ends what goes on under the present era; `#abort` ends everything. */
   #attempt = new AbortController();
   #urgent = false;
   #stopping = false;
@@ -171,7 +171,7 @@ export class Replicator {
 
   async #end(state: ShipperState): Promise<void> {
     this.#stopping = true;
-    this.#abort.abort(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
+    this.#abortAll(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
     this.#pause.end();
     await this.#running?.catch(() => undefined);
     this.#health.enter(state);
@@ -234,7 +234,8 @@ export class Replicator {
     this.#era++;
     this.#lost = undefined;
     this.#attempt = new AbortController();
-    const signal = AbortSignal.any([this.#abort.signal, this.#attempt.signal]);
+    if (this.#stopping) return;
+    const { signal } = this.#attempt;
     this.#health.enter('snapshotting');
     try {
       const started = await beginShipping(
@@ -276,8 +277,12 @@ export class Replicator {
 
   /** Puts everything into the bucket that was captured so far. */
   async #shipStaged(signal: AbortSignal): Promise<void> {
-    for (let segment = this.#staging.first(); segment !== undefined; segment = this.#staging.first()) {
-      if (!(await this.#ship(segment, signal))) return;
+    try {
+      for (let segment = this.#staging.first(); segment !== undefined; segment = this.#staging.first()) {
+        if (!(await this.#ship(segment, signal))) return;
+      }
+    } catch (error) {
+      this.#database.lostBy(error);
     }
   }
 
@@ -311,7 +316,7 @@ export class Replicator {
     try {
       const gone = await this.#shipping.checkClaim(this.#abort.signal);
       if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
-      const signal = AbortSignal.any([this.#abort.signal, this.#attempt.signal]);
+      const { signal } = this.#attempt;
       const { whole } = this.#context;
       const written = await whole.take(signal, () =>
         takeSnapshot({ ...this.#context, live }, follower, {
@@ -319,13 +324,13 @@ export class Replicator {
           signal,
           whole,
           limits: holdLimits(this.#context.settings),
-          shipCaptured: (signal) => this.#shipStaged(signal),
+          shipCaptured: (held) => this.#shipStaged(held),
         }),
       );
       this.#shipped.snapshot(written.size);
       for (const { resolve } of asked) resolve(written.key);
     } catch (error) {
-      for (const { reject } of asked) reject(error);
+      for (const { reject } of asked) reject(error instanceof ContinuityLost ? interrupted(error) : error);
       if (error instanceof ContinuityLost) this.#database.lostBy(error);
       else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
         this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
@@ -359,9 +364,11 @@ export class Replicator {
   }
 
   #lose(lost: ContinuityLost): void {
+    const replaced = lost.reason === 'database-replaced';
+    if (this.#lost !== undefined && (!replaced || this.#lost.reason === lost.reason)) return;
     // What was captured of a file that was replaced is shipped yet; all else cannot be gone on with.
-    if (lost.reason !== 'database-replaced') this.#staging.clear();
-    this.#lost = this.#lost?.reason === 'database-replaced' ? this.#lost : lost;
+    if (!replaced) this.#staging.clear();
+    this.#lost = lost;
     this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
     this.#waiters.unplace();
     this.#attempt.abort(lost);
@@ -376,13 +383,22 @@ export class Replicator {
   #fail(error: unknown): void {
     this.#health.ended(error, error instanceof Fenced ? 'fenced' : 'failed');
     this.#stopping = true;
-    this.#abort.abort(error);
+    this.#abortAll(error);
     this.#rejectAll(error);
     this.#firstFailure?.(error);
+  }
+
+  #abortAll(reason: unknown): void {
+    this.#abort.abort(reason);
+    this.#attempt.abort(reason);
   }
 
   #rejectAll(error: unknown): void {
     this.#waiters.rejectAll(error);
     for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
   }
+}
+
+function interrupted({ message }: ContinuityLost): SeawallError {
+  return new SeawallError('refused', 'SNAPSHOT_INTERRUPTED', `no snapshot was made: ${message}; ask again later`);
 }
