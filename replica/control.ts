@@ -8,7 +8,7 @@
  * - The **floors** are what retention took: for each generation the WAL index below which WAL is no longer kept. They
  *   are written before anything is deleted, so that a moment whose WAL is gone is never mistaken for an idle one.
  */
-import { corrupt, isKind } from './errors.ts';
+import { corrupt, isKind, type SeawallError } from './errors.ts';
 import { CLAIM_KEY, FLOORS_KEY, HEAD_KEY } from './layout.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { formatPosition, isGeneration, MAX_INDEX, parsePosition, type Position } from './position.ts';
@@ -38,10 +38,33 @@ export interface Head {
   readonly seen: number;
 }
 
+/** Throws `corrupt` where the claim is damaged; see {@link findClaim}. */
 export async function readClaim(store: Store): Promise<{ readonly claim: Claim; readonly etag: string } | undefined> {
+  const found = await findClaim(store);
+  if (found === undefined || found.claim !== undefined) return found;
+  throw found.damage;
+}
+
+/** The claim or, where it is damaged, what is wrong with it; the ETag is what a conditional replacement needs. */
+export async function findClaim(
+  store: Store,
+): Promise<
+  | { readonly claim: Claim; readonly etag: string }
+  | { readonly claim: undefined; readonly damage: SeawallError; readonly etag: string }
+  | undefined
+> {
   const found = await readSmall(store, CLAIM_KEY);
   if (found === undefined) return undefined;
-  const body = fields(unseal('claim', 1, found.body, CLAIM_KEY), CLAIM_KEY, {
+  try {
+    return { claim: parseClaim(found.body), etag: found.etag };
+  } catch (error) {
+    if (!isKind(error, 'corrupt')) throw error;
+    return { claim: undefined, damage: error, etag: found.etag };
+  }
+}
+
+function parseClaim(bytes: Buffer): Claim {
+  const body = fields(unseal('claim', 1, bytes, CLAIM_KEY), CLAIM_KEY, {
     generation: 'string',
     epoch: 'number',
     owner: 'string',
@@ -50,7 +73,7 @@ export async function readClaim(store: Store): Promise<{ readonly claim: Claim; 
   });
   const claim = body as unknown as Claim;
   if (!isGeneration(claim.generation)) throw corrupt('CLAIM', 'the claim names no generation', { key: CLAIM_KEY });
-  return { claim, etag: found.etag };
+  return claim;
 }
 
 export function writeClaim(store: Store, claim: Claim, condition: Condition): Promise<PutResult> {

@@ -18,6 +18,11 @@ export interface ShipperOptions {
   readonly restore?: 'if-missing' | 'never';
   /** Switches a database in another journal mode to WAL at start. Default false: such a database is refused. */
   readonly enableWal?: boolean;
+  /**
+   * Ships a database from a file system that looks like a network's (NFS, SMB, FUSE and others), where SQLite's WAL mode
+   * works only if all processes run on one machine and share memory and locks. Default false: it is refused.
+   */
+  readonly allowNetworkFileSystem?: boolean;
   /** How long a commit waits at most before its upload begins. Smaller loses less in a disaster, and costs more PUTs. Default '1s'. */
   readonly syncInterval?: string | number;
   /** WAL not yet copied into the database file at which the shipper copies it, blocking nobody. Default '4MiB'. */
@@ -55,6 +60,7 @@ export interface Settings {
   readonly replica: string;
   readonly restore: 'if-missing' | 'never';
   readonly enableWal: boolean;
+  readonly allowNetworkFileSystem: boolean;
   readonly syncInterval: number;
   readonly checkpointAt: number;
   readonly sealAt: number;
@@ -73,6 +79,7 @@ export interface Settings {
 const DEFAULTS = {
   restore: 'never',
   enableWal: false,
+  allowNetworkFileSystem: false,
   syncInterval: '1s',
   checkpointAt: '4MiB',
   sealAt: '16MiB',
@@ -102,6 +109,7 @@ export function settle(options: ShipperOptions): Settings {
     replica: text(merged.replica, 'replica'),
     restore: oneOf(merged.restore, 'restore', ['if-missing', 'never']),
     enableWal: flag(merged.enableWal, 'enableWal'),
+    allowNetworkFileSystem: flag(merged.allowNetworkFileSystem, 'allowNetworkFileSystem'),
     syncInterval: within(parseDuration(merged.syncInterval, 'syncInterval'), 'syncInterval', 10, 3_600_000, 'ms'),
     checkpointAt: within(parseSize(merged.checkpointAt, 'checkpointAt'), 'checkpointAt', 64 << 10, 2 ** 40, 'bytes'),
     sealAt: within(parseSize(merged.sealAt, 'sealAt'), 'sealAt', 64 << 10, 2 ** 40, 'bytes'),

@@ -13,6 +13,10 @@ import { ShipLog } from '../ship-log.ts';
 const OPTIONS = {
   restore: { value: 'if-missing', help: 'restores the database first when its file is missing' },
   enableWal: { default: 'refused otherwise', help: 'switches a database in another journal mode to WAL' },
+  allowNetworkFileSystem: {
+    default: 'refused otherwise',
+    help: 'ships from NFS, SMB, FUSE and the like, where all processes must run on this machine',
+  },
   syncInterval: { value: 'duration', default: '1s', help: 'how long a commit waits at most before its upload begins' },
   checkpointAt: {
     value: 'size',

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { readClaim, writeClaim } from '../../replica/control.ts';
+import { findClaim, readClaim, writeClaim, type Claim } from '../../replica/control.ts';
 import { isKind } from '../../replica/errors.ts';
 import type { Codec } from '../../replica/format/codec.ts';
 import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
@@ -54,7 +54,7 @@ export async function startGeneration(
     const pages = live.snapshotPages();
     const hashes = await hashFile(live, pages, signal, progressed);
     const generation = randomBytes(8).toString('hex');
-    const time = Math.max(settings.now(), settings.notBefore, former?.claim.since ?? 0);
+    const time = Math.max(settings.now(), settings.notBefore, former?.claim?.since ?? 0);
     const state = { pages, checksum: hashes.checksum, time };
     const facts = {
       generation,
@@ -63,7 +63,7 @@ export async function startGeneration(
       ...state,
       reason: settings.reason,
       file: live.owner(),
-      ...(former && { parent: former.claim.generation }),
+      ...(former?.claim && { parent: former.claim.generation }),
     };
     const blocks = fileBlocks(live, pages, signal, (done, total) => {
       progressed();
@@ -116,24 +116,29 @@ async function hashFile(
   return hashes;
 }
 
-/** The claim that is to be replaced. Throws Fenced when it may not be. */
+/** The claim that is to be replaced; `claim` is undefined where it is damaged. */
+export type FormerClaim = { readonly claim: Claim | undefined; readonly etag: string } | undefined;
+
+/** Throws Fenced when the claim may not be replaced. */
 export async function readFormerClaim(
   store: Store,
   { owner, again }: Pick<GenerationSettings, 'owner' | 'again'>,
-): Promise<Awaited<ReturnType<typeof readClaim>>> {
-  const former = await readClaim(store);
-  if (again && former !== undefined && former.claim.owner !== owner.owner) throw takenOver(former.claim.holder);
+): Promise<FormerClaim> {
+  const former = await findClaim(store);
+  if (again && former?.claim !== undefined && former.claim.owner !== owner.owner) {
+    throw takenOver(former.claim.holder);
+  }
   return former;
 }
 
 export async function takeClaim(
   store: Store,
-  former: Awaited<ReturnType<typeof readClaim>>,
+  former: FormerClaim,
   generation: string,
   since: number,
   owner: Owner,
 ): Promise<void> {
-  const claim = { generation, epoch: (former?.claim.epoch ?? 0) + 1, since, ...owner };
+  const claim = { generation, epoch: (former?.claim?.epoch ?? 0) + 1, since, ...owner };
   try {
     await writeClaim(store, claim, former === undefined ? 'absent' : { ifMatch: former.etag });
   } catch (error) {

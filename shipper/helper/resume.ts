@@ -11,7 +11,7 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import { differenceSegments, differingPages, endOfIndex, pageInCommon } from './difference.ts';
 import type { Boundary } from './follower.ts';
-import { holdAll, readFormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
+import { holdAll, readFormerClaim, type FormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
 import { underHeldSnapshot } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Fenced } from './uploader.ts';
@@ -100,7 +100,7 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
 
 interface Found {
   readonly end: ReplicaEnd;
-  readonly claim: Awaited<ReturnType<typeof readFormerClaim>>;
+  readonly claim: FormerClaim;
 }
 
 async function readEnd(
@@ -111,10 +111,11 @@ async function readEnd(
   try {
     // The claim is read first: if another shipper takes it after that, taking it here fails.
     const claim = await readFormerClaim(store, settings);
+    if (claim !== undefined && claim.claim === undefined) return { reason: 'claim-damaged', newest };
     const { current, head } = await loadTimeline(store);
     newest = head?.committed ?? 0;
     if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica', newest };
-    if (claim !== undefined && claim.claim.generation !== current.id) {
+    if (claim?.claim !== undefined && claim.claim.generation !== current.id) {
       return { reason: 'generation-without-snapshot', newest };
     }
     // What another program wrote is continued only where the claim names it: `seawall adopt` made sure of that one.

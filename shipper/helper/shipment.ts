@@ -8,6 +8,7 @@ import { restore } from '../../replica/restore.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
 import type { Request, ShipperEvent } from '../protocol.ts';
+import { placed } from './database-place.ts';
 import { LiveDatabase } from './live-database.ts';
 import { Replicator } from './replicator.ts';
 import type { Rounds } from './rounds.ts';
@@ -80,7 +81,8 @@ export class Shipment {
     return this.#stopping;
   }
 
-  async #open({ settings, owner, again }: StartRequest): Promise<void> {
+  async #open({ settings: asked, owner, again }: StartRequest): Promise<void> {
+    const settings = placed(asked);
     const { signal } = this.#stopAsked;
     const mayRestore = settings.restore === 'if-missing' && !again;
     if (!mayRestore) refuseMissing(settings);
@@ -91,7 +93,7 @@ export class Shipment {
     signal.throwIfAborted();
     const { store, whole } = await this.#shared.stores.open(settings.replica, this.#closed.signal);
     this.#opened.push(() => store.close());
-    if (mayRestore) await whole.take(signal, () => this.#bringBack(store));
+    if (mayRestore) await whole.take(signal, () => this.#bringBack(settings.database, store));
     signal.throwIfAborted();
     const live = LiveDatabase.open(settings.database, settings.enableWal ? { prepare: switchToWal } : {});
     try {
@@ -121,8 +123,7 @@ export class Shipment {
   }
 
   /** Restores a missing database; where the replica is empty too, the app begins anew. */
-  async #bringBack(store: Store): Promise<void> {
-    const path = this.settings.database;
+  async #bringBack(path: string, store: Store): Promise<void> {
     if (existsSync(path)) return;
     removeLeftovers(path);
     try {

@@ -45,7 +45,7 @@ export class StateLock {
         return new StateLock(folder, lock);
       }
       if (performance.now() >= until) {
-        const holder = readHolder(folder);
+        const holder = holderOf(folder) ?? 'unknown';
         throw new SeawallError(
           'refused',
           'ALREADY_SHIPPED',
@@ -77,10 +77,11 @@ function tryLock(path: string): Database.Database | undefined {
   }
 }
 
-function readHolder(folder: string): string {
+/** Who holds the lock on a state folder, for people; undefined when nobody does. */
+export function holderOf(folder: string): string | undefined {
   try {
     return readFileSync(join(folder, 'holder'), 'utf8').trim();
   } catch {
-    return 'unknown';
+    return undefined;
   }
 }

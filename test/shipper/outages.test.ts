@@ -62,7 +62,12 @@ async function madeUpFor(scene: Scene, shipper: Shipper, reasons: readonly strin
 }
 
 for (const [what, harm] of [
-  ['is removed', (folder: string) => { renameSync(folder, `${folder}-elsewhere`); }],
+  [
+    'is removed',
+    (folder: string) => {
+      renameSync(folder, `${folder}-elsewhere`);
+    },
+  ],
   [
     'is damaged',
     (folder: string) => {
@@ -194,7 +199,7 @@ test('an outage in the middle of snapshot() gives it up, and shipping goes on wh
     status: 503,
     code: 'SlowDown',
     match: (request) => {
-      held ||= request.method === 'GET' && (request.key?.endsWith('/claim'));
+      held ||= request.method === 'GET' && request.key.endsWith('/claim');
       return held && isSegmentPut(request);
     },
   });
