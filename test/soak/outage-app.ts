@@ -82,7 +82,7 @@ async function answer(asked: Asked): Promise<void> {
     writing = false;
     await shipper.sync();
   }
-  const { state, staged, memory } = await shipper.status();
+  const { state, staged, memory = 0 } = await shipper.status();
   const milliseconds = (nanoseconds: number): number => nanoseconds / 1e6;
   const report: AppReport = {
     commits,
