@@ -10,11 +10,12 @@ import { formatChecksum } from './format/page-hashes.ts';
 import type { Proof } from './image-proof.ts';
 import { DRILLS } from './layout.ts';
 import { chooseIn, loadReplica, pastTarget, type Replica } from './replica.ts';
-import type { Restorable } from './restorable.ts';
+import type { Restorable, WrittenState } from './restorable.ts';
 import { restoreState } from './restore.ts';
 import { seal, type Json } from './sealed-json.ts';
 import type { Store } from './store/store.ts';
 import { formatTarget, formatTime, LATEST, type Target } from './target.ts';
+import { NOWHERE } from './written-file.ts';
 
 export interface DrillOptions {
   /** Milliseconds since 1970. */
@@ -113,26 +114,24 @@ async function drillOne(
   }
 }
 
+type Proven = WrittenState & { readonly integrity: IntegrityOutcome };
+
 async function restoreOnce(state: Restorable, options: DrillOptions): Promise<DrilledState> {
   const began = options.elapsed();
   const memory = options.memory === undefined ? {} : { memory: options.memory };
-  const image = await state.open(options.memory);
-  const { pageSize } = image;
-  const needed = image.pages === undefined ? undefined : image.pages * pageSize;
-  const why = await whyNoCheck(options.integrity, needed);
-  let done: Awaited<ReturnType<typeof checked>>;
+  const { bytes, write } = await state.toFile();
+  const why = await whyNoCheck(options.integrity, bytes);
+  let done: Proven;
   if (options.integrity === undefined || why !== undefined) {
-    let bytes = 0;
-    for await (const block of image.blocks()) bytes += block.length;
-    done = { ...image.result(), bytes, position: image.position, integrity: { outcome: 'not-run', why: why ?? '' } };
+    done = { ...(await write(NOWHERE, memory)), integrity: { outcome: 'not-run', why: why ?? '' } };
   } else done = await checked(state, options.integrity, memory);
-  const { position, pages, bytes, checksum, proof, integrity } = done;
+  const { position, pages, pageSize, checksum, proof, integrity } = done;
   return {
     position,
     time: formatTime(state.time),
     pages,
     pageSize,
-    bytes,
+    bytes: pages * pageSize,
     checksum: formatChecksum(checksum),
     proof,
     integrity,
@@ -156,14 +155,7 @@ async function checked(
   state: Restorable,
   integrity: NonNullable<DrillOptions['integrity']>,
   memory: { readonly memory?: number },
-): Promise<{
-  readonly position: string;
-  readonly pages: number;
-  readonly bytes: number;
-  readonly checksum: bigint;
-  readonly proof: DrilledState['proof'];
-  readonly integrity: IntegrityOutcome;
-}> {
+): Promise<Proven> {
   const path = join(integrity.folder, `drill-${randomBytes(8).toString('hex')}.db`);
   try {
     const restored = await restoreState(state, path, memory);

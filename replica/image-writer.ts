@@ -17,7 +17,7 @@ import type { Store } from './store/store.ts';
 import { UnpackingPool, worthwhileThreads } from './unpacking-pool.ts';
 import { walkWal, type WalWalk } from './wal-scan.ts';
 import { WalWriter } from './wal-writer.ts';
-import type { WrittenFile } from './written-file.ts';
+import type { PageFile } from './written-file.ts';
 
 export interface ImageWriteOptions {
   /** Bytes of WAL pages held in memory. */
@@ -43,7 +43,7 @@ export async function writeImage(
   store: Store,
   plan: RestorePlan,
   snapshot: OpenSnapshot,
-  file: WrittenFile,
+  file: PageFile,
   options: ImageWriteOptions = {},
 ): Promise<WrittenImage> {
   const memory = Math.max(options.memory ?? DEFAULT_MEMORY, 2 * BLOCK_SIZE);
@@ -79,7 +79,7 @@ export async function writeImage(
 
 /** The pages that are still the snapshot's. */
 class BaseWriter {
-  readonly #file: WrittenFile;
+  readonly #file: PageFile;
   readonly #hashes: PageHashes;
   readonly #wal: WalWriter | undefined;
   readonly #onProgress: ImageWriteOptions['onProgress'];
@@ -91,7 +91,7 @@ class BaseWriter {
   #done = 0;
 
   constructor(
-    file: WrittenFile,
+    file: PageFile,
     hashes: PageHashes,
     walk: WalWalk,
     pages: number | undefined,

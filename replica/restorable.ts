@@ -14,7 +14,7 @@ import { openSnapshot, readSnapshotFacts } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import type { Target } from './target.ts';
 import { keyOfSnapshot, type Timeline } from './timeline.ts';
-import type { WrittenFile } from './written-file.ts';
+import type { PageFile } from './written-file.ts';
 
 export interface Restorable {
   /** As one would ask for it; where the end of an index is not known before its WAL is read, only roughly. */
@@ -43,10 +43,10 @@ export interface Restorable {
 
 /** A state that is ready to be written into a file. */
 export interface FileImage {
-  /** Bytes of disk. */
-  readonly needs: number;
+  /** How large it will be; undefined where another program's snapshot does not say. */
+  readonly bytes: number | undefined;
   /** Writes into an empty file, which is worth nothing unless this returns. */
-  readonly write: (file: WrittenFile, options: ImageWriteOptions) => Promise<WrittenState>;
+  readonly write: (file: PageFile, options: ImageWriteOptions) => Promise<WrittenState>;
 }
 
 export interface WrittenState extends ImageResult {
@@ -79,9 +79,8 @@ export function restorableOf(store: Store, plan: RestorePlan): Restorable {
 async function fileImageOf(store: Store, plan: RestorePlan): Promise<FileImage> {
   const snapshot = await openSnapshot(store, plan.generation.id, plan.snapshot);
   const { facts } = snapshot;
-  const pages = plan.proof?.state.pages ?? facts?.pages;
   return {
-    needs: pages === undefined || facts === undefined ? plan.snapshot.size : pages * facts.pageSize,
+    bytes: facts && (plan.proof?.state.pages ?? facts.pages) * facts.pageSize,
     async write(file, options) {
       const { end, ...written } = await writeImage(store, plan, snapshot, file, options);
       return { ...written, position: formatPosition({ generation: plan.generation.id, ...end }) };

@@ -40,7 +40,8 @@ export async function restore(store: Store, path: string, options: RestoreOption
 /** Restores a state that was chosen before; for callers that show it first. */
 export async function restoreState(state: Restorable, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
-  const { needs, write } = await state.toFile();
+  const { bytes, write } = await state.toFile();
+  const needs = bytes ?? state.base.size;
   return makeTarget(target, { force: options.force === true, needs, owner: () => state.owner() }, async (file) => {
     const written = await write(file, options);
     return { ...written, path: target, time: state.time, bytes: written.pages * written.pageSize };

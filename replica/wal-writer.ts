@@ -4,7 +4,7 @@ import { inLanes } from './lanes.ts';
 import { Overlay } from './overlay.ts';
 import type { WalSink } from './wal-scan.ts';
 import type { Frame } from './wal/cursor.ts';
-import type { WrittenFile } from './written-file.ts';
+import type { PageFile } from './written-file.ts';
 
 /** Bytes written at once, where pages follow each other. */
 const MOST_AT_ONCE = 1 << 20;
@@ -12,7 +12,7 @@ const WRITES = 8;
 
 /** Pages gather in memory, so that of those that change often only few versions are written, and runs of them at once. */
 export class WalWriter implements WalSink {
-  readonly #file: WrittenFile;
+  readonly #file: PageFile;
   readonly #hashes: PageHashes;
   readonly #overlay: Overlay;
   readonly #onCommit: () => void;
@@ -20,7 +20,7 @@ export class WalWriter implements WalSink {
   #reach = 0;
 
   /** @param memory bytes of pages to gather */
-  constructor(file: WrittenFile, hashes: PageHashes, memory: number, onCommit: () => void) {
+  constructor(file: PageFile, hashes: PageHashes, memory: number, onCommit: () => void) {
     this.#file = file;
     this.#hashes = hashes;
     this.#overlay = new Overlay(hashes.pageSize, memory);

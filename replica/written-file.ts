@@ -7,7 +7,21 @@ const SMALL = 64 << 10;
 /** Bytes after which the disk is set to work: left to itself, the system would not begin before the end. */
 const FLUSH_EVERY = 64 << 20;
 
-export class WrittenFile {
+/** What a past state is written into, in any order. */
+export interface PageFile {
+  /** Writes to different places may run side by side. */
+  write(bytes: Buffer, position: number): Promise<void>;
+  /** Cuts it off, or fills it up with zeros. */
+  truncate(length: number): Promise<void>;
+}
+
+/** For whoever wants the proof and not the file. */
+export const NOWHERE: PageFile = {
+  write: () => Promise.resolve(),
+  truncate: () => Promise.resolve(),
+};
+
+export class WrittenFile implements PageFile {
   readonly #file: FileHandle;
   #dirty = 0;
   #flushing: Promise<void> | undefined;
@@ -17,7 +31,6 @@ export class WrittenFile {
     this.#file = file;
   }
 
-  /** Writes to different places may run side by side. */
   async write(bytes: Buffer, position: number): Promise<void> {
     this.#throwFailure();
     for (let at = 0; at < bytes.length;) {
@@ -31,7 +44,6 @@ export class WrittenFile {
     if (this.#dirty >= FLUSH_EVERY) this.#flush();
   }
 
-  /** Cuts it off, or fills it up with zeros. */
   async truncate(length: number): Promise<void> {
     await this.#file.truncate(length);
   }

@@ -5,7 +5,7 @@ import { ByteSource } from '../../replica/format/byte-source.ts';
 import { formatChecksum, PageHashes } from '../../replica/format/page-hashes.ts';
 import { checkTarget, makeTarget } from '../../replica/restore-target.ts';
 import { assertKey } from '../../replica/store/keys.ts';
-import type { WrittenFile } from '../../replica/written-file.ts';
+import type { PageFile } from '../../replica/written-file.ts';
 import type { Report } from '../command.ts';
 import type { CommandLine } from '../command-line.ts';
 import { interpret, UsageError } from '../exit-codes.ts';
@@ -75,7 +75,7 @@ export async function restoreByFunction(
 
 /** Writes the file as it comes, and throws `corrupt` unless its pages add up to what the function restored. */
 async function fill(
-  out: WrittenFile,
+  out: PageFile,
   file: LinkedFile,
   { pageSize, pages, bytes, checksum }: FunctionAnswer,
   onProgress: OnProgress,

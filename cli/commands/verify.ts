@@ -1,5 +1,4 @@
-import Database from 'better-sqlite3';
-import { SeawallError } from '../../replica/errors.ts';
+import { checkIntegrity } from '../../replica/integrity.ts';
 import { formatSize } from '../../replica/units.ts';
 import { verify, type Problem, type VerifyReport } from '../../replica/verify.ts';
 import type { Command, JsonDocument } from '../command.ts';
@@ -28,7 +27,7 @@ export const verifyCommand: Command = {
     return withStore(line.operand(0), async (store) => {
       using interruptible = new Interruptible();
       const onProgress = interruptible.wrap(terminal.progress('verify', 'objects'));
-      const deep = line.has('deep') ? { deep: { integrity } } : {};
+      const deep = line.has('deep') ? { deep: { integrity: checkIntegrity } } : {};
       const report = await verify(store, { onProgress, ...deep });
       return {
         exitCode: report.problems.length === 0 ? EXIT.ok : EXIT.corrupt,
@@ -38,28 +37,6 @@ export const verifyCommand: Command = {
     });
   },
 };
-
-/** What SQLite finds wrong with a database file; nothing when all is well. */
-async function integrity(path: string): Promise<readonly string[]> {
-  await Promise.resolve();
-  const database = new Database(path, { fileMustExist: true });
-  try {
-    const rows = database.pragma('integrity_check(100)') as readonly { readonly integrity_check: string }[];
-    return rows.map((row) => row.integrity_check).filter((finding) => finding !== 'ok');
-  } catch (error) {
-    const { code, message } = error as { readonly code?: string; readonly message: string };
-    if (code?.startsWith('SQLITE_CORRUPT') === true || code === 'SQLITE_NOTADB') return [message];
-    throw new SeawallError(
-      'unsupported',
-      'INTEGRITY_CHECK',
-      `the integrity check could not run: ${message}`,
-      {},
-      error,
-    );
-  } finally {
-    database.close();
-  }
-}
 
 function plain(report: VerifyReport): JsonDocument {
   const { objects, bytes, snapshots, segments, commits, proof } = report;

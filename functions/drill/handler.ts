@@ -6,7 +6,8 @@ import { openLog, openMetrics, openQueue, openRoot, overlayMemory } from '../env
 import type { FannedOut } from '../fan-out.ts';
 import { sweepOrWork } from '../swept-batch.ts';
 import { drillDatabase } from './drill-database.ts';
-import { checkIntegrity, roomIn } from '../integrity.ts';
+import { checkIntegrity } from '../../replica/integrity.ts';
+import { roomIn } from '../room.ts';
 
 const log = openLog('drill');
 const root = openRoot();

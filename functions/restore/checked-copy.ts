@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkIntegrity } from '../../replica/integrity.ts';
 import { formatSize } from '../../replica/units.ts';
+import { WrittenFile } from '../../replica/written-file.ts';
 import { FunctionFailure } from '../failure.ts';
-import { checkIntegrity } from '../integrity.ts';
 
 /** What SQLite wants beside the file. */
 const SPARE = 16 << 20;
@@ -12,10 +13,12 @@ const SPARE = 16 << 20;
 export class CheckedCopy implements AsyncDisposable {
   readonly #path: string;
   readonly #file: FileHandle;
+  readonly #written: WrittenFile;
 
   private constructor(path: string, file: FileHandle) {
     this.#path = path;
     this.#file = file;
+    this.#written = new WrittenFile(file);
   }
 
   /** @throws FunctionFailure (NO_ROOM) when the database does not fit beside what is there */
@@ -30,14 +33,13 @@ export class CheckedCopy implements AsyncDisposable {
     return new CheckedCopy(path, await open(path, 'wx', 0o600));
   }
 
-  async write(piece: Buffer, offset: number): Promise<void> {
-    for (let at = 0; at < piece.length;) {
-      at += (await this.#file.write(piece, at, piece.length - at, offset + at)).bytesWritten;
-    }
+  write(piece: Buffer, offset: number): Promise<void> {
+    return this.#written.write(piece, offset);
   }
 
   /** @throws FunctionFailure (DATABASE_INTEGRITY) with what SQLite finds */
   async check(): Promise<void> {
+    await this.#written.settle();
     const findings = await checkIntegrity(this.#path);
     if (findings.length === 0) return;
     const message =

@@ -134,8 +134,7 @@ async function restoreChecked(
   key: string,
   { memory, log, scratch }: RestoreDeps,
 ): Promise<RestoredObject> {
-  const { pages, pageSize } = await state.open(memory);
-  const bytes = pages === undefined ? state.base.size : pages * pageSize;
+  const { bytes = state.base.size } = await state.toFile();
   await using copy = await CheckedCopy.in(scratch.folder, bytes, await scratch.room());
   return await restoreToObject(state, target, key, {
     memory,

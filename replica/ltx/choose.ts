@@ -26,7 +26,7 @@ export async function chooseLtx(store: Store, history: LtxHistory, target: Targe
     open: (memory = DEFAULT_MEMORY) => openLtxImage(store, chain, position, memory),
     toFile: () =>
       Promise.resolve({
-        needs: pages * pageSize,
+        bytes: pages * pageSize,
         async write(file, { memory = DEFAULT_MEMORY, onProgress }) {
           const image = await openLtxImage(store, chain, position, memory);
           let done = 0;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { after, afterEach, test } from 'node:test';
 import type { SQSBatchResponse } from 'aws-lambda';
-import { checkIntegrity } from '../../functions/integrity.ts';
+import { checkIntegrity } from '../../replica/integrity.ts';
 import { drill, type DrillReport } from '../../replica/drill.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { DRILLS } from '../../replica/layout.ts';

@@ -27,11 +27,12 @@ async function replica(store: Store, random: Seeded, segments = 60): Promise<Lar
   return writeLargeReplica(store, { pages: PAGES, segments: Array.from({ length: segments }, some), perIndex: 7 });
 }
 
-function expectFile(path: string, { state, page, pageSize }: LargeReplica): void {
+function expectFile(path: string, large: LargeReplica): void {
+  const { state, pageSize } = large;
   const bytes = readFileSync(path);
   assert.equal(bytes.length, state.pages * pageSize);
   for (let n = 1; n <= state.pages; n++) {
-    assert.ok(bytes.subarray((n - 1) * pageSize, n * pageSize).equals(page(n)), `page ${n}`);
+    assert.ok(bytes.subarray((n - 1) * pageSize, n * pageSize).equals(large.page(n)), `page ${n}`);
   }
 }
 

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { checkIntegrity } from '../../functions/integrity.ts';
+import { checkIntegrity } from '../../replica/integrity.ts';
 import { Scratch } from '../history/scratch.ts';
 
 test('a sound database has no findings; one that is damaged or none has; what cannot be opened is an error', async () => {
