@@ -22,7 +22,11 @@ withLitestream(
     const store = await openStore(place.url);
     recorded.write(1, 'before the sidecar');
     {
-      await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
+      await using sidecar = litestream.replicate(place, scene.database, {
+        replica: ['sync-interval: 50ms'],
+        // No merging meanwhile: it would bridge the gap.
+        ...(litestream.version === '0.5' && { top: ['levels:', '  - interval: 8760h'] }),
+      });
       await sleep(1500);
       for (let burst = 0; burst < 6; burst++) {
         recorded.insert();

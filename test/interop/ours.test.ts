@@ -55,7 +55,8 @@ withLitestream(
 
     // Restarted with nothing new, and with changes made meanwhile: both continue the last index.
     marks.push(...(await shipBursts(recorded, place, 'restarted unchanged', 1)));
-    recorded.write(5, 'without a shipper');
+    for (let i = 0; i < 5; i++) recorded.insert();
+    recorded.remember('without a shipper');
     recorded.close();
     marks.push(...(await shipBursts(recorded, place, 'restarted after changes', 2)));
     assert.deepEqual(scene.reasons(), ['new-replica']);
@@ -149,4 +150,5 @@ withLitestream(
     }
     assert.ok(refused > 0, 'some times are refused once their WAL is gone');
   },
+  'folder',
 );
