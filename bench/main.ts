@@ -17,10 +17,11 @@ import { compaction } from './compaction.ts';
 import type { Bench, Figure } from './figure.ts';
 import { litestreams } from './litestream.ts';
 import { asText, writeReport } from './report.ts';
+import { restores } from './restore.ts';
 import { traffic } from './traffic.ts';
 import { writes } from './writes.ts';
 
-const BENCHES: readonly Bench[] = [writes, barrier, traffic, compaction];
+const BENCHES: readonly Bench[] = [writes, barrier, traffic, compaction, restores];
 
 const { values } = parseArgs({
   options: {

@@ -19,6 +19,8 @@ export interface LargeOptions {
   readonly perIndex?: number;
   /** Share of each page that does not compress. */
   readonly noise?: number;
+  /** Page 1, where other programs are to take the result for a database; never to be among the changed. */
+  readonly firstPage?: Buffer;
 }
 
 export interface LargeReplica {
@@ -34,7 +36,7 @@ const TIME = Date.UTC(2026, 4, 1);
 
 export async function writeLargeReplica(store: Store, options: LargeOptions): Promise<LargeReplica> {
   const { pages, pageSize = 4096, segments, perIndex = 4, noise = 0.5 } = options;
-  const body = bodyMaker(pageSize, noise);
+  const body = bodyMaker(pageSize, noise, options.firstPage);
   const facts = { generation: GENERATION, index: 0, pageSize, pages, time: TIME, checksum: undefined, reason: 'start' };
   async function* blocks(): AsyncGenerator<Buffer> {
     for (let first = 1; first <= pages; first += BLOCK_SIZE / pageSize) {
@@ -82,12 +84,17 @@ export async function writeLargeReplica(store: Store, options: LargeOptions): Pr
 }
 
 /** Pages whose content follows from their number and version; page 1 begins as a database does. */
-function bodyMaker(pageSize: number, noise: number): (page: number, version: number) => Buffer {
+function bodyMaker(
+  pageSize: number,
+  noise: number,
+  firstPage: Buffer | undefined,
+): (page: number, version: number) => Buffer {
   const random = new Seeded(1);
   const pool = random.noise(BLOCK_SIZE);
   const text = random.text(pageSize);
   const noisy = Math.floor(pageSize * noise);
   return (page, version) => {
+    if (page === 1 && firstPage !== undefined) return firstPage;
     const bytes = Buffer.from(text);
     const from = crc32(`${page} ${version}`) % (BLOCK_SIZE - noisy);
     pool.copy(bytes, pageSize - noisy, from, from + noisy);
