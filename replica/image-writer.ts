@@ -24,7 +24,7 @@ export interface ImageWriteOptions {
   readonly memory?: number;
   /** Threads that decode beside the main one; by default what the machine has, where it pays. */
   readonly threads?: number;
-  /** Called now and then with bytes written so far and in all; while WAL is read, with 0 and undefined. */
+  /** Called now and then with bytes written so far and in all; in all is undefined while it is not known. */
   readonly onProgress?: (done: number, total: number | undefined) => void;
 }
 
@@ -51,7 +51,8 @@ export async function writeImage(
   let wal: WalWriter | undefined;
   const walk = await walkWal(store, plan, snapshot, (pageSize) => {
     hashes = new PageHashes(pageSize, snapshot.facts?.pages);
-    return (wal = new WalWriter(file, hashes, memory, () => options.onProgress?.(0, undefined)));
+    const total = plan.proof && plan.proof.state.pages * pageSize;
+    return (wal = new WalWriter(file, hashes, memory, () => options.onProgress?.(0, total)));
   });
   await wal?.finish();
   hashes ??= new PageHashes(snapshot.facts?.pageSize ?? (await firstPageSize(snapshot)), snapshot.facts?.pages);
