@@ -11,7 +11,7 @@ import { restorableRanges, type RestorableRange } from './ranges.ts';
 import { chooseInTimeline, type Restorable } from './restorable.ts';
 import type { Store } from './store/store.ts';
 import { LATEST, type Target } from './target.ts';
-import { loadTimeline, type Timeline } from './timeline.ts';
+import { loadTimeline, type Timeline, type Tolerance } from './timeline.ts';
 
 /** At least one of the two is there. */
 export interface Replica {
@@ -20,19 +20,22 @@ export interface Replica {
 }
 
 /** Lists what there is. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
-export async function loadReplica(store: Store): Promise<Replica> {
+export async function loadReplica(store: Store, may: Tolerance = {}): Promise<Replica> {
   const ltx = await loadLtxHistory(store);
   try {
-    return { timeline: await loadTimeline(store), ltx };
+    return { timeline: await loadTimeline(store, may), ltx };
   } catch (error) {
     if (ltx === undefined || !isKind(error, 'unsupported') || error.code !== 'LTX_REPLICA') throw error;
     return { timeline: undefined, ltx };
   }
 }
 
-/** The state at a target. Throws as `planRestore` does. */
+/**
+ * The state at a target. Throws as `planRestore` does. A damaged head is a warning; a damaged claim does not matter to
+ * a position, which names its generation.
+ */
 export async function choose(store: Store, target: Target): Promise<Restorable> {
-  return chooseIn(store, await loadReplica(store), target);
+  return chooseIn(store, await loadReplica(store, { head: true, claim: target.kind === 'position' }), target);
 }
 
 /** Opens the state at a target for reading single pages. Throws as `planRestore` does. */

@@ -23,6 +23,8 @@ export interface Restorable {
   readonly time: number;
   /** What a restore will prove. */
   readonly proof: Proof;
+  /** What was found damaged on the way and does not matter to this state, in words. */
+  readonly warnings: readonly string[];
   /** The object that holds a whole database to begin with: its key, and its stored bytes. */
   readonly base: { readonly key: string; readonly size: number };
   /** Other objects to be read, and their stored bytes. */
@@ -57,7 +59,8 @@ export interface WrittenState extends ImageResult {
 
 /** The state at a target in a replica of generations. Throws as {@link planRestore}. */
 export async function chooseInTimeline(store: Store, timeline: Timeline, target: Target): Promise<Restorable> {
-  return restorableOf(store, await planRestore(store, timeline, target));
+  const plan = await planRestore(store, timeline, target);
+  return { ...restorableOf(store, plan), warnings: timeline.damage.map((error) => error.message) };
 }
 
 /** A plan that was made before. */
@@ -67,6 +70,7 @@ export function restorableOf(store: Store, plan: RestorePlan): Restorable {
     position: formatPosition({ generation: plan.generation.id, ...plan.until }),
     time: plan.time,
     proof: plan.proof === undefined ? 'frames' : 'recorded',
+    warnings: [],
     base: { key: keyOfSnapshot(plan.generation, plan.snapshot), size: plan.snapshot.size },
     more: { objects: segments.length, bytes: segments.reduce((sum, { size }) => sum + size, 0) },
     open: (memory = DEFAULT_MEMORY) => openImage(store, plan, { memory }),

@@ -22,6 +22,8 @@ export interface Restored extends ImageResult {
   readonly time: number;
   readonly pageSize: number;
   readonly bytes: number;
+  /** See {@link Restorable}. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -44,6 +46,7 @@ export async function restoreState(state: Restorable, path: string, options: Res
   const needs = bytes ?? state.base.size;
   return makeTarget(target, { force: options.force === true, needs, owner: () => state.owner() }, async (file) => {
     const written = await write(file, options);
-    return { ...written, path: target, time: state.time, bytes: written.pages * written.pageSize };
+    const { time, warnings } = state;
+    return { ...written, path: target, time, bytes: written.pages * written.pageSize, warnings };
   });
 }

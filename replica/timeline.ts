@@ -1,5 +1,5 @@
 /** What lies in a replica: its generations, snapshots and segments, from one listing. */
-import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { findClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
 import { isKind, SeawallError } from './errors.ts';
 import { GENERATIONS, parseKey, snapshotKey } from './layout.ts';
 import { levelFolders } from './ltx/layout.ts';
@@ -30,19 +30,55 @@ export interface Timeline {
   readonly floors: Floors;
   /** Keys under `generations/` that are neither snapshots nor segments. */
   readonly foreign: readonly string[];
+  /** Damage that was tolerated, see {@link Tolerance}. */
+  readonly damage: readonly SeawallError[];
+}
+
+/** Which control objects may be damaged; they count as absent then. */
+export interface Tolerance {
+  /** Without the head nothing tells that segments vanished from the end. */
+  readonly head?: boolean;
+  /** Without the claim nothing tells which generation is the current one, so `current` is undefined then. */
+  readonly claim?: boolean;
 }
 
 /**
  * Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place, and `unsupported`
  * (LTX_REPLICA) when there is one without generations; see `loadReplica`.
  */
-export async function loadTimeline(store: Store): Promise<Timeline> {
-  const claim = (await readClaim(store))?.claim;
+export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<Timeline> {
+  const damage: SeawallError[] = [];
+  const claimed = await findClaim(store);
+  const claimDamage = claimed?.claim === undefined ? claimed?.damage : undefined;
+  if (claimDamage !== undefined) {
+    if (may.claim !== true) throw unknownGeneration(claimDamage);
+    damage.push(claimDamage);
+  }
+  const claim = claimed?.claim;
   // Before the listing: a head written while it runs would name segments that the listing has not seen.
-  const head = await readHead(store);
-  const { generations, foreign } = await listGenerations(store, claim !== undefined);
+  let headDamage: SeawallError | undefined;
+  const head = await readHead(store).catch((error: unknown) => {
+    if (may.head !== true || !isKind(error, 'corrupt')) throw error;
+    headDamage = error;
+    damage.push(error);
+    return undefined;
+  });
+  const { generations, foreign } = await listGenerations(store, claimed !== undefined);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
-  return { generations, current: currentOf(generations, claim, head), claim, head, floors, foreign };
+  const written = generations.find(({ id }) => id === claim?.generation);
+  // Whether its snapshot is not there yet, or is there no more, only the head could tell.
+  if (headDamage !== undefined && written?.snapshots.length === 0) throw headDamage;
+  const current = claimDamage === undefined ? currentOf(generations, claim, head) : undefined;
+  return { generations, current, claim, head, floors, foreign, damage };
+}
+
+function unknownGeneration({ code, message, facts }: SeawallError): SeawallError {
+  return new SeawallError(
+    'corrupt',
+    code,
+    `${message}. Which generation is the current one is not known: restore by a position, which names one (seawall list prints them). A shipper that starts puts a new claim in its place.`,
+    facts,
+  );
 }
 
 /**

@@ -62,14 +62,16 @@ export const listCommand: Command = {
   ],
   async run(line) {
     return withStore(line.operand(0), async (store) => {
-      const { timeline, ltx } = await loadReplica(store);
+      const { timeline, ltx } = await loadReplica(store, { head: true, claim: true });
       const listed: ListedGeneration[] = [];
       for (const generation of timeline?.generations ?? [])
         listed.push(await listGeneration(store, timeline!, generation));
       const files = ltx && (await listLtxFiles(store, ltx));
       const bytes = listed.reduce((sum, each) => sum + each.bytes, files?.bytes ?? 0);
       const foreign = [...(timeline?.foreign ?? []), ...(ltx?.foreign ?? [])];
-      const damaged = listed.some(({ problem }) => problem !== undefined) || files?.problem !== undefined;
+      const damage = timeline?.damage ?? [];
+      const damaged =
+        damage.length > 0 || listed.some(({ problem }) => problem !== undefined) || files?.problem !== undefined;
       return {
         exitCode: damaged ? EXIT.corrupt : EXIT.ok,
         document: {
@@ -79,12 +81,14 @@ export const listCommand: Command = {
           ...(files && { ltx: ltxDocument(files) }),
           bytes,
           foreign,
+          damage: damage.map(({ message }) => message),
         },
         lines: [
           `${store.url}: ${counted(listed.length, 'generation')}, ${formatSize(bytes)}`,
           ...listed.flatMap(linesOf),
           ...(files === undefined ? [] : ltxLines(files)),
           ...foreign.map((key) => `not of a replica: ${key}`),
+          ...damage.map(({ message }) => `damaged: ${message}`),
         ],
       };
     });

@@ -54,7 +54,7 @@ export async function restoreByFunction(
   const file = { url: answer.url, bytes: answer.bytes, place: `s3://${answer.bucket}/${answer.key}` };
   const onProgress = terminal.progress('download', 'bytes');
   await makeTarget(target, { force, needs: answer.bytes }, (out) => fill(out, file, answer, onProgress, end.signal));
-  const { position, time, pages, pageSize, bytes, checksum, proof } = answer;
+  const { position, time, pages, pageSize, bytes, checksum, proof, warnings } = answer;
   return restoredReport(
     {
       path: target,
@@ -68,6 +68,7 @@ export async function restoreByFunction(
       proof,
       frames: undefined,
       seconds: (performance.now() - began) / 1000,
+      warnings,
     },
     { function: called.name, database, object: file.place },
   );

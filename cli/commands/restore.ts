@@ -73,6 +73,7 @@ export const restoreCommand: Command = {
       proof,
       frames,
       seconds: (performance.now() - began) / 1000,
+      warnings: restored.warnings,
     });
   },
 };

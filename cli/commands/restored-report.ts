@@ -20,6 +20,8 @@ export interface RestoredFacts {
   /** Frames of WAL that were read; undefined where that is not known. */
   readonly frames: number | undefined;
   readonly seconds: number;
+  /** What was found damaged and did not matter. */
+  readonly warnings: readonly string[];
 }
 
 /** `origin` is told besides, by its names. */
@@ -49,6 +51,7 @@ export function restoredReport(facts: RestoredFacts, origin: Readonly<Record<str
         ['checksum', facts.checksum],
         ['proof', proofWords(facts)],
       ]),
+      ...facts.warnings.map((warning) => `warning: ${warning}`),
     ],
   };
 }

@@ -17,6 +17,8 @@ export interface FunctionAnswer {
   readonly key: string;
   /** Where the file can be fetched for a while. */
   readonly url: string;
+  /** What was found damaged and did not matter. */
+  readonly warnings: readonly string[];
 }
 
 /** Throws `unsupported` (FUNCTION_ANSWER), naming the field, for anything but a restore's whole answer. */
@@ -39,6 +41,8 @@ export function parseAnswer(text: string, name: string): FunctionAnswer {
     if (!Number.isSafeInteger(value) || (value as number) < 1) throw wrong(field);
     return value as number;
   };
+  const { warnings } = answer;
+  if (!Array.isArray(warnings) || !warnings.every((each) => typeof each === 'string')) throw wrong('warnings');
   const pageSize = whole('pageSize');
   const pages = whole('pages');
   const bytes = whole('bytes');
@@ -57,6 +61,7 @@ export function parseAnswer(text: string, name: string): FunctionAnswer {
     bucket: worded('bucket', /./),
     key: worded('key', /./),
     url: worded('url', /^https?:\/\/./),
+    warnings,
   };
 }
 

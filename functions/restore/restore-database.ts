@@ -121,6 +121,7 @@ async function answerTo(
     bucket: deps.bucket,
     key,
     verification: request.verify,
+    warnings: state.warnings,
   };
   log.info('restored', facts);
   return { dryRun: false, ...facts, url: await deps.presign(key) };

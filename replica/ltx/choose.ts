@@ -21,6 +21,7 @@ export async function chooseLtx(store: Store, history: LtxHistory, target: Targe
     position,
     time,
     proof: chain.headers.at(-1)!.tracksChecksum ? 'recorded' : 'files',
+    warnings: [],
     base: { key: base.key, size: base.size },
     more: { objects: more.length, bytes: more.reduce((sum, { size }) => sum + size, 0) },
     open: (memory = DEFAULT_MEMORY) => openLtxImage(store, chain, position, memory),

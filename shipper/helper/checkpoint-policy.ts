@@ -17,7 +17,7 @@ export interface WalPressure {
   readonly blockedTries: number;
   /** The app committed since the last look. */
   readonly busy: boolean;
-  /** All that is committed was just captured, to be uploaded. */
+  /** All that is committed was just captured, to be uploaded, or should have been: the store is away. */
   readonly uploading: boolean;
 }
 

@@ -6,9 +6,10 @@ import type { WalIndex } from './wal-index.ts';
 
 /**
  * When the WAL is looked after. `ended`: its present index has no frames yet. `idle`, `busy`: there were no commits
- * since the last look, or some. `uploading`: all that is committed was just captured, to be uploaded.
+ * since the last look, or some. `uploading`: all that is committed was just captured, to be uploaded. `overdue`: it
+ * should have been, but the store is away.
  */
-export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading';
+export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading' | 'overdue';
 
 /** Takes all frames that the WAL index tells of; throws when it cannot, and then they stay in the WAL. */
 export type Capture = (wal: WalIndex) => void;
@@ -66,7 +67,7 @@ export class Checkpointer {
         sinceBlocked: clock - this.#lastBlocked,
         blockedTries: this.#blockedTries,
         busy: occasion === 'busy',
-        uploading: occasion === 'uploading',
+        uploading: occasion === 'uploading' || occasion === 'overdue',
       },
       this.#limits,
     );

@@ -23,6 +23,7 @@ export interface Boundary {
 
 export interface FollowerSettings extends CheckpointLimits {
   readonly segmentSize: number;
+  readonly syncInterval: number;
   readonly codec: Codec;
 }
 
@@ -52,6 +53,8 @@ export class Follower {
   /** The pin is not beyond this many frames; undefined when that could not be told and must be found out first. */
   #pinnedFrames: number | undefined;
   #lastPinned = -Infinity;
+  /** When the next segment was last asked for, to be uploaded. */
+  #lastAsked = performance.now();
 
   constructor(
     live: LiveDatabase,
@@ -99,8 +102,13 @@ export class Follower {
     if (busy) this.#remember(end);
     if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
     else if (!busy || performance.now() - this.#lastPinned >= PIN_PAUSE) this.#advancePin(wal);
-    this.#maintain(wal, busy ? 'busy' : 'idle');
+    this.#maintain(wal, this.#overdue() ? 'overdue' : busy ? 'busy' : 'idle');
     return this.hasNews();
+  }
+
+  /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */
+  #overdue(): boolean {
+    return this.hasNews() && performance.now() - this.#lastAsked > 2 * this.#settings.syncInterval;
   }
 
   /** The end of everything committed by now, as a place in the replica's history. */
@@ -126,6 +134,7 @@ export class Follower {
    * long ends, so that its end needs no upload of its own. Throws {@link ContinuityLost}.
    */
   capture(): void {
+    this.#lastAsked = performance.now();
     const wal = this.#live.walIndex();
     const end = wal && this.#enter(wal);
     if (wal === undefined || end === undefined) return;

@@ -42,7 +42,7 @@ export class WalWatch {
     if (wal === undefined) return;
     if (wal.frames < this.#frames) this.#checkpointer.restarted();
     this.#frames = wal.frames;
-    this.#checkpointer.maintain(wal, 'idle', {
+    this.#checkpointer.maintain(wal, 'overdue', {
       advancePin: () => this.#live.advancePin(),
       capture: () => undefined,
     });

@@ -246,20 +246,48 @@ test('an object under another object’s name is an error, never another state',
   }
 });
 
-test('a damaged claim or head is named', async () => {
-  const { store } = await replica({ seed: 895, commits: 5, control: true });
-  for (const key of [CLAIM_KEY, HEAD_KEY]) {
-    const { body } = await store.get(key);
-    const damaged = Buffer.from(body);
-    damaged[30]! ^= 4;
-    await store.put(key, damaged);
-    const error = await failure(store, {});
-    assert.deepEqual([error.kind, error.facts.key], ['corrupt', key]);
-    await store.put(key, body);
-  }
-});
-
 test('an empty place is REPLICA_EMPTY', async () => {
   const error = await failure(memoryStore(), {});
   assert.deepEqual([error.kind, error.code], ['missing', 'REPLICA_EMPTY']);
+});
+
+test('a damaged head is a warning, not an obstacle; that the end cannot be checked is said', async () => {
+  const { store, history } = await replica({ seed: 860, commits: 12, checkpoints: 0.2, control: true });
+  const end = history.states.at(-1)!;
+  await store.put(HEAD_KEY, Buffer.from('{"not":"sealed"}'));
+  using scratch = new Scratch();
+  for (const target of [{ kind: 'latest' }, { kind: 'time', time: end.time + 5000 }, at(end)] as const) {
+    const { warnings, checksum } = await restore(store, scratch.file(), { target });
+    assert.equal(checksum, end.checksum);
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /head/);
+  }
+  const whole = await replica({ seed: 860, commits: 12, checkpoints: 0.2, control: true });
+  assert.deepEqual((await restore(whole.store, scratch.file(), {})).warnings, []);
+});
+
+test('with a damaged head, a claimed generation that lost its snapshot is not taken for one that has none yet', async () => {
+  const { store, history, keys } = await replica({ seed: 861, commits: 12, checkpoints: 0, control: true });
+  const generation = history.states.at(-1)!.generation;
+  await store.put(HEAD_KEY, Buffer.from('damaged'));
+  await store.delete(keys.filter((key) => parseKey(key)?.kind === 'snapshot' && key.includes(generation)));
+  const error = await failure(store, {});
+  assert.equal(error.kind, 'corrupt');
+  assert.equal(error.facts.key, HEAD_KEY);
+});
+
+test('with a damaged claim a position is restored all the same; anything else says how', async () => {
+  const { store, history } = await replica({ seed: 862, commits: 12, checkpoints: 0.2, control: true });
+  const end = history.states.at(-1)!;
+  await store.put(CLAIM_KEY, Buffer.from('damaged'));
+  using scratch = new Scratch();
+  const restored = await restore(store, scratch.file(), { target: at(end) });
+  assert.equal(restored.checksum, end.checksum);
+  assert.match(restored.warnings.join(), /claim/);
+  for (const target of [{ kind: 'latest' }, { kind: 'time', time: end.time }] as const) {
+    const error = await failure(store, { target });
+    assert.equal(error.kind, 'corrupt');
+    assert.equal(error.facts.key, CLAIM_KEY);
+    assert.match(error.message, /restore by a position/);
+  }
 });

@@ -139,6 +139,30 @@ test('the WAL is kept short through an outage of any length, also when nothing c
   db.close();
 });
 
+test('in an outage indexes end before the app’s own checkpoints would begin, so its commits do not pay for them', async () => {
+  await using scene = new Scene();
+  const server = await scene.serve();
+  const db = ready(scene, 300);
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  db.pragma('journal_size_limit = 0');
+  const shipper = await scene.ship({ retryMax: '200ms', segmentSize: '512KiB', stagingLimit: '2MiB' });
+  server.pause();
+  await sleep(500);
+  let longest = 0;
+  for (let i = 0; i < 40; i++) {
+    await commits(db, 50);
+    await sleep(50);
+    longest = Math.max(longest, statSync(`${scene.database}-wal`).size);
+  }
+  // SQLite's automatic checkpoint begins at 1,000 frames.
+  assert.ok(longest < 1000 * 4120, `${longest} bytes of WAL`);
+  assert.deepEqual(lost(scene), ['staging-full'], 'both before and after staging was given up');
+  server.resume();
+  await madeUpFor(scene, shipper, scene.reasons());
+  await shipper.stop();
+  db.close();
+});
+
 test('an outage in the middle of a difference gives the held snapshot up, and the WAL with it', async () => {
   await using scene = new Scene();
   const server = await scene.serve();

@@ -6,6 +6,7 @@ import Database from 'better-sqlite3';
 import { readClaim, writeClaim } from '../../replica/control.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { openStore } from '../../replica/store/open.ts';
+import { CLAIM_KEY } from '../../replica/layout.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { Scene, until } from './scene.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
@@ -164,5 +165,30 @@ test('the claim names the generation that is written, and the head how far it re
     writeClaim(store, claim!, { ifMatch: etag }),
     (error) => error instanceof SeawallError && error.kind === 'conflict',
   );
+  db.close();
+});
+
+test('a damaged claim stops nobody: a running shipper and one that starts put a new generation in its place', async () => {
+  await using scene = new Scene();
+  await scene.serve();
+  const db = ready(scene);
+  const store = await openStore(scene.bucket);
+  const shipper = await scene.ship({ checkpointAt: '64KiB', sealAt: '64KiB', retryMax: '200ms' });
+  await shipper.sync();
+  const spoil = () => store.put(CLAIM_KEY, Buffer.from('damaged'));
+  await spoil();
+  for (let i = 0; scene.reasons().length < 2 && i < 1000; i++) {
+    db.exec('INSERT INTO t VALUES (randomblob(4000))');
+    if (i % 10 === 0) await sleep(15);
+  }
+  await shipper.sync();
+  assert.deepEqual(scene.reasons(), ['new-replica', 'claim-damaged']);
+  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  await shipper.stop();
+  await spoil();
+  const again = await scene.ship();
+  assert.deepEqual(scene.reasons(), ['new-replica', 'claim-damaged', 'claim-damaged']);
+  assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  await again.stop();
   db.close();
 });
