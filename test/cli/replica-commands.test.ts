@@ -67,6 +67,7 @@ test('restore brings back the latest state, and says what was proven', async () 
     bytes: state.pages * history.pageSize,
     checksum: formatChecksum(state.checksum),
     proof: 'recorded',
+    warnings: [],
   });
   assert.equal(typeof frames, 'number');
   assert.equal(typeof seconds, 'number');

@@ -87,6 +87,7 @@ test('the latest state, bit for bit, and what the answer says of it', async () =
     bytes: size,
     checksum: formatChecksum(state.checksum),
     proof: 'recorded',
+    warnings: [],
   });
   assert.match(String(object), /^s3:\/\/b\/restores\/app\/[0-9a-f-]+\.db$/);
   assert.equal(typeof seconds, 'number');
@@ -236,10 +237,13 @@ describe('what the function fails with is the failure of the command', () => {
       bucket: 'b',
       key: 'k',
       url: 'https://b.s3.amazonaws.com/k',
+      warnings: ['the head is damaged'],
     };
     assert.deepEqual(parseAnswer(JSON.stringify({ ...good, more: 1 }), 'f'), good);
     const bad: readonly (readonly [field: string, value: unknown])[] = [
       ['bytes', 2047],
+      ['warnings', undefined],
+      ['warnings', [1]],
       ['bytes', '2048'],
       ['pages', -2],
       ['pageSize', 1000],

@@ -82,6 +82,7 @@ test('the latest state: in the bucket bit for bit, and the answer says what it i
     proof: 'recorded',
     bucket: BUCKET,
     verification: 'checksum',
+    warnings: [],
   });
   assert.match(key, /^restores\/app\/[0-9a-f]{16}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{16}\.db$/);
   assert.equal(hashOf(server.peek(BUCKET, key)), state.hash);
