@@ -341,7 +341,9 @@ export class Replicator {
   /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
   async #beat(): Promise<void> {
     const { end } = this.#shipped;
-    if (end === undefined || this.#staging.length > 0 || this.#database.follower?.hasNews() === true) return;
+    // Where continuity was just lost there is no follower, and what was shipped last may end inside a transaction.
+    const settled = this.#database.follower?.hasNews() === false;
+    if (end === undefined || this.#staging.length > 0 || !settled) return;
     try {
       await this.#heartbeat.beat(end.point);
     } catch (error) {
