@@ -32,11 +32,23 @@ export class Shipper extends EventEmitter<ShipperEvents> {
   #shipment: KeptShipment | undefined;
   #stopping: Promise<void> | undefined;
 
-  /** Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. */
-  constructor(options: ShipperOptions) {
+  /**
+   * Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. `keeper` is what
+   * the shippers of a fleet have in common.
+   */
+  constructor(options: ShipperOptions, keeper = new HelperKeeper()) {
     super();
     this.#settings = settle(options);
-    this.#keeper = new HelperKeeper();
+    this.#keeper = keeper;
+  }
+
+  /** The database's path, absolute and without symbolic links. */
+  get database(): string {
+    return this.#settings.database;
+  }
+
+  get replica(): string {
+    return this.#settings.replica;
   }
 
   /** Process id of the helper, while it runs. */

@@ -32,7 +32,9 @@ export class Connections {
       this.#checkPlace();
       connection.pragma('wal_autocheckpoint = 0');
       connection.pragma('mmap_size = 0');
-      keepSmall(connection);
+      // Holds no more than the pages in use; SQLite would set memory aside for 20.
+      connection.pragma('cache_size = 1');
+      connection.pragma('shrink_memory');
     } catch (error) {
       connection.close();
       throw error;
@@ -68,10 +70,4 @@ export class Connections {
       this.#open.delete(role);
     }
   }
-}
-
-/** Holds no more than the pages in use; SQLite would set memory aside for 20. */
-export function keepSmall(connection: Connection): void {
-  connection.pragma('cache_size = 1');
-  connection.pragma('shrink_memory');
 }

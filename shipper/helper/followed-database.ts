@@ -42,7 +42,7 @@ export class FollowedDatabase {
 
   follow(follower: Follower): void {
     this.#follower = follower;
-    this.#restAt = performance.now() + REST_AFTER;
+    this.#restAt = 0;
   }
 
   /** Captures nothing more; the WAL is kept short all the same. */

@@ -1,5 +1,5 @@
 /** One database that the helper ships: its lock, its store, its live files and its replicator, opened and closed together. */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { isKind, SeawallError } from '../../replica/errors.ts';
@@ -17,6 +17,9 @@ import type { Stores } from './stores.ts';
 import { switchToWal } from './wal-mode.ts';
 
 type StartRequest = Extract<Request, { ask: 'start' }>;
+
+/** Open files of one database, at most. */
+const MOST_DESCRIPTORS = 13;
 
 /** What all databases of the helper have in common. */
 export interface SharedByAll {
@@ -86,6 +89,7 @@ export class Shipment {
     const { signal } = this.#stopAsked;
     const mayRestore = settings.restore === 'if-missing' && !again;
     if (!mayRestore) refuseMissing(settings);
+    checkDescriptors(settings.database);
     const lock = await StateLock.take(settings.stateFolder, settings.database);
     this.#opened.push(() => {
       lock.release();
@@ -138,6 +142,25 @@ export class Shipment {
       if (!isKind(error, 'missing') || (error.code !== 'REPLICA_EMPTY' && error.code !== 'NO_SNAPSHOT')) throw error;
       switchToWal(path, false);
     }
+  }
+}
+
+/** SQLite does not say that it has no descriptor left; this does. A database takes 7, and up to 13 for moments. */
+function checkDescriptors(path: string): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < MOST_DESCRIPTORS) opened.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error;
+    throw new SeawallError(
+      'local',
+      'TOO_MANY_FILES',
+      `${path} needs up to ${MOST_DESCRIPTORS} open files, and the helper process has reached its limit; raise it (ulimit -Hn, LimitNOFILE in systemd), or ship fewer databases`,
+      { path, expected: MOST_DESCRIPTORS },
+      error,
+    );
+  } finally {
+    for (const fd of opened) closeSync(fd);
   }
 }
 

@@ -1,27 +1,25 @@
 /**
  * The state folder of one database, and the lock on it: one shipper per database on a machine.
  *
- * The lock is an exclusive transaction on a small SQLite file, so the system drops it when the process dies, however
- * it dies. A text file beside it tells people who holds it.
+ * A text file beside the lock tells people who holds it.
  */
-import Database from 'better-sqlite3';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../replica/errors.ts';
-import { keepSmall } from './connections.ts';
+import { lockFile } from './lock-files.ts';
 
 /** How long a start waits for a former helper that is still uploading, milliseconds. */
 const WAIT_MS = 15_000;
 
 export class StateLock {
   readonly folder: string;
-  readonly #lock: Database.Database;
+  readonly #unlock: () => void;
 
-  private constructor(folder: string, lock: Database.Database) {
+  private constructor(folder: string, unlock: () => void) {
     this.folder = folder;
-    this.#lock = lock;
+    this.#unlock = unlock;
   }
 
   /** Takes the lock; waits a while for a former helper to finish. Throws `refused` with the holder's pid. */
@@ -39,10 +37,10 @@ export class StateLock {
     }
     const until = performance.now() + wait;
     for (;;) {
-      const lock = tryLock(join(folder, 'lock'));
-      if (lock !== undefined) {
+      const unlock = tryLock(join(folder, 'lock'));
+      if (unlock !== undefined) {
         writeFileSync(join(folder, 'holder'), `${process.pid} on ${hostname()}\n`);
-        return new StateLock(folder, lock);
+        return new StateLock(folder, unlock);
       }
       if (performance.now() >= until) {
         const holder = holderOf(folder) ?? 'unknown';
@@ -59,20 +57,14 @@ export class StateLock {
 
   release(): void {
     rmSync(join(this.folder, 'holder'), { force: true });
-    this.#lock.close();
+    this.#unlock();
   }
 }
 
-function tryLock(path: string): Database.Database | undefined {
-  const lock = new Database(path, { timeout: 0 });
+function tryLock(path: string): (() => void) | undefined {
   try {
-    lock.pragma('journal_mode = MEMORY');
-    keepSmall(lock);
-    lock.exec('BEGIN EXCLUSIVE');
-    return lock;
+    return lockFile(path);
   } catch (error) {
-    lock.close();
-    if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY') === true) return undefined;
     throw new SeawallError('local', 'STATE_LOCK', `the lock ${path} cannot be used: ${String(error)}`, { path }, error);
   }
 }

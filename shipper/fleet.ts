@@ -1,0 +1,147 @@
+/** Many databases, shipped by one helper process. */
+import { EventEmitter } from 'node:events';
+import { SeawallError } from '../replica/errors.ts';
+import { FleetPlaces } from './fleet-places.ts';
+import { FolderWatch, type FolderOptions } from './folder-watch.ts';
+import { HelperKeeper } from './helper-keeper.ts';
+import { settle, type ShipperOptions } from './options.ts';
+import type { PlainError, ShipperEvent, ShipperStatus } from './protocol.ts';
+import { Shipper } from './shipper.ts';
+
+/** What holds for every database of the fleet that says nothing else. */
+export type FleetOptions = Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'>;
+
+/** Every event of every shipper, and which one it is of; and what a followed folder brings. */
+export type FleetEvents = {
+  readonly [T in ShipperEvent['type']]: [event: Extract<ShipperEvent, { readonly type: T }>, shipper: Shipper];
+} & {
+  readonly event: [event: ShipperEvent, shipper: Shipper];
+  readonly added: [shipper: Shipper];
+  readonly removed: [shipper: Shipper];
+  /** A file of a followed folder is not shipped; it is tried again. Told when the reason is a new one. */
+  readonly refused: [refusal: { readonly database: string; readonly error: PlainError }];
+};
+
+/**
+ * Keeps many SQLite databases backed up by one helper process.
+ *
+ * ```ts
+ * const fleet = new Fleet({ syncInterval: '1s' });
+ * const tenant = await fleet.add({ database: 'tenants/7.db', replica: 's3://bucket/tenants/7' });
+ * await tenant.sync();
+ * await fleet.remove('tenants/7.db');
+ * await fleet.stop();
+ * ```
+ *
+ * Each database has a {@link Shipper} of its own: one that fails or is fenced disturbs no other.
+ */
+export class Fleet extends EventEmitter<FleetEvents> {
+  readonly #defaults: FleetOptions;
+  readonly #keeper = new HelperKeeper();
+  readonly #places = new FleetPlaces();
+  readonly #shippers = new Map<string, Shipper>();
+  readonly #folders = new Set<FolderWatch>();
+  #stopping: Promise<void> | undefined;
+
+  /** Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. */
+  constructor(options: FleetOptions = {}) {
+    super();
+    for (const name of ['database', 'replica', 'stateFolder']) {
+      if (Object.hasOwn(options, name)) throw new TypeError(`${name} is each database's own: give it to add()`);
+    }
+    settle({ ...options, database: 'any', replica: 'any' });
+    this.#defaults = { ...options };
+  }
+
+  /** Process id of the helper, while it runs. */
+  get pid(): number | undefined {
+    return this.#keeper.pid;
+  }
+
+  /** The shippers of all databases, in the order in which they were added. */
+  get shippers(): readonly Shipper[] {
+    return [...this.#shippers.values()];
+  }
+
+  /** The shipper of this database, if the fleet has it. */
+  get(database: string): Shipper | undefined {
+    return this.#shippers.get(settle({ database, replica: 'any' }).database);
+  }
+
+  /**
+   * Starts to ship one more database; see {@link Shipper.start} for what it waits for and when it rejects. Also
+   * `refused` when the fleet has this file (SAME_DATABASE) or a replica in that place (SAME_REPLICA) already.
+   * After a rejection the fleet does not have the database.
+   */
+  async add(options: ShipperOptions): Promise<Shipper> {
+    if (this.#stopping !== undefined) throw new SeawallError('refused', 'STOPPED', 'the fleet was stopped');
+    const merged = { ...this.#defaults, ...options };
+    const settings = settle(merged);
+    this.#places.take(settings);
+    const shipper = new Shipper(merged, this.#keeper);
+    shipper.on('event', (event) => {
+      const emit = this.emit.bind(this) as (name: string, event: ShipperEvent, shipper: Shipper) => boolean;
+      emit(event.type, event, shipper);
+      emit('event', event, shipper);
+    });
+    this.#shippers.set(settings.database, shipper);
+    try {
+      await shipper.start();
+    } catch (error) {
+      this.#forget(shipper);
+      throw error;
+    }
+    this.emit('added', shipper);
+    return shipper;
+  }
+
+  /** Ships what is committed of this database and lets it go; see {@link Shipper.stop}. Others go on. */
+  async remove(database: string): Promise<void> {
+    const shipper = this.get(database);
+    if (shipper === undefined) throw new SeawallError('missing', 'NOT_IN_FLEET', `the fleet does not ship ${database}`);
+    try {
+      await shipper.stop();
+    } finally {
+      this.#forget(shipper);
+      this.emit('removed', shipper);
+    }
+  }
+
+  /**
+   * Ships every database that a pattern leads to, now and later: new files are added, and those that are gone are
+   * removed. Resolves when all files that are there now are shipped or refused; those are told by the event `refused`.
+   */
+  async follow(options: FolderOptions): Promise<void> {
+    if (this.#stopping !== undefined) throw new SeawallError('refused', 'STOPPED', 'the fleet was stopped');
+    const folder = new FolderWatch(this, options);
+    this.#folders.add(folder);
+    await folder.start();
+  }
+
+  /** How each database is. */
+  async status(): Promise<ShipperStatus[]> {
+    return Promise.all(this.shippers.map((shipper) => shipper.status()));
+  }
+
+  /** Ships what is committed of all databases and ends the helper. Rejects with what the shippers reject with. */
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      await Promise.all([...this.#folders].map((folder) => folder.stop()));
+      const stopped = await Promise.allSettled(this.shippers.map((shipper) => shipper.stop()));
+      const errors: unknown[] = [];
+      for (const each of stopped) if (each.status === 'rejected') errors.push(each.reason);
+      if (errors.length === 1) throw errors[0];
+      if (errors.length > 1) throw new AggregateError(errors, `${errors.length} databases were not shipped to the end`);
+    })();
+    return this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #forget(shipper: Shipper): void {
+    this.#shippers.delete(shipper.database);
+    this.#places.free(shipper.database);
+  }
+}

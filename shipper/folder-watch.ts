@@ -1,0 +1,150 @@
+/** Follows a pattern of files for a fleet: adds what comes and removes what goes. */
+import { statSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import { basename, extname, relative, resolve, sep } from 'node:path';
+import { SeawallError } from '../replica/errors.ts';
+import { parseDuration } from '../replica/units.ts';
+import type { Fleet } from './fleet.ts';
+import type { ShipperOptions } from './options.ts';
+import { toPlain } from './plain-error.ts';
+
+export interface FolderOptions extends Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'> {
+  /** Which files: a path with `*`, `?`, `[…]`, `{a,b}` or `**` in it. */
+  readonly pattern: string;
+  /**
+   * Where each goes: a URL or path with `{name}` (the file's name without its ending) or `{path}` (its path from the
+   * pattern's first wildcard on, without the ending) in it, or a function of the database's path.
+   */
+  readonly replica: string | ((database: string) => string);
+  /** How often to look for files that came or went. Default '5s'. */
+  readonly every?: string | number;
+}
+
+/** Databases that are added at a time. */
+const AT_A_TIME = 8;
+/** What SQLite and the shipper keep beside databases. */
+const BESIDE = /(-wal|-shm|-journal)$|(^|\/)\.[^/]*$|-seawall(\/|$)/;
+
+export class FolderWatch {
+  readonly #fleet: Fleet;
+  readonly #pattern: string;
+  readonly #base: string;
+  readonly #replicaOf: (database: string) => string;
+  readonly #every: number;
+  readonly #options: Omit<ShipperOptions, 'database' | 'replica'>;
+  readonly #added = new Set<string>();
+  /** Not there at the last look; a file that is being put in place of another may be away for a moment. */
+  #missed = new Set<string>();
+  /** Why files are not shipped, and how many looks to let pass before the next try. */
+  readonly #refused = new Map<string, { readonly code: string; readonly pause: number; left: number }>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  /** Throws a TypeError or RangeError when an option is wrong. */
+  constructor(fleet: Fleet, { pattern, replica, every = '5s', ...options }: FolderOptions) {
+    if (typeof pattern !== 'string' || !/[*?[{]/.test(pattern)) {
+      throw new TypeError(`pattern must be a path with a wildcard such as *.db, not ${JSON.stringify(pattern)}`);
+    }
+    if (typeof replica === 'string' && !/\{(name|path)\}/.test(replica)) {
+      throw new TypeError(
+        `replica must have {name} or {path} in it, or be a function: each database needs a place of its own`,
+      );
+    }
+    this.#fleet = fleet;
+    this.#pattern = resolve(pattern);
+    this.#base = resolve(/^[^*?[{]*\//.exec(pattern)?.[0] ?? '.');
+    this.#replicaOf = typeof replica === 'string' ? (database) => this.#fill(replica, database) : replica;
+    this.#every = parseDuration(every, 'every');
+    if (this.#every < 10) throw new RangeError(`every must be at least 10 ms, not ${this.#every}`);
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    this.#looking = this.#look();
+    await this.#looking;
+    this.#plan();
+  }
+
+  /** Looks no more; what was added stays. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  #plan(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look().finally(() => {
+        this.#plan();
+      });
+    }, this.#every);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    const found = new Set<string>();
+    for await (const path of glob(this.#pattern)) if (!BESIDE.test(path) && isFile(path)) found.add(path);
+    const missed = new Set<string>();
+    for (const database of this.#added) {
+      if (found.has(database)) continue;
+      if (this.#missed.has(database)) await this.#remove(database);
+      else missed.add(database);
+    }
+    this.#missed = missed;
+    for (const database of this.#refused.keys()) if (!found.has(database)) this.#refused.delete(database);
+    const fresh = [...found].filter((database) => !this.#added.has(database) && this.#isDue(database));
+    const next = fresh[Symbol.iterator]();
+    await Promise.all(
+      Array.from({ length: AT_A_TIME }, async () => {
+        for (const database of next) {
+          if (this.#stopped) return;
+          await this.#add(database);
+        }
+      }),
+    );
+  }
+
+  async #add(database: string): Promise<void> {
+    try {
+      await this.#fleet.add({ ...this.#options, database, replica: this.#replicaOf(database) });
+      this.#added.add(database);
+      this.#refused.delete(database);
+    } catch (error) {
+      const plain = toPlain(error);
+      const before = this.#refused.get(database);
+      const pause = before === undefined ? 0 : Math.min(2 * before.pause + 1, 60);
+      this.#refused.set(database, { code: plain.code, pause, left: pause });
+      if (before?.code !== plain.code) this.#fleet.emit('refused', { database, error: plain });
+    }
+  }
+
+  async #remove(database: string): Promise<void> {
+    this.#added.delete(database);
+    try {
+      if (this.#fleet.get(database) !== undefined) await this.#fleet.remove(database);
+    } catch (error) {
+      // That there is no database to ship to the end is what is expected here.
+      if (error instanceof SeawallError && error.code === 'STOPPED_WAITING') return;
+      this.#fleet.emit('refused', { database, error: toPlain(error) });
+    }
+  }
+
+  #isDue(database: string): boolean {
+    const refused = this.#refused.get(database);
+    return refused === undefined || refused.left-- <= 0;
+  }
+
+  #fill(replica: string, database: string): string {
+    const ending = extname(database);
+    const path = relative(this.#base, database).slice(0, ending === '' ? undefined : -ending.length);
+    return replica
+      .replaceAll('{name}', () => basename(database, ending))
+      .replaceAll('{path}', () => path.split(sep).join('/'));
+  }
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
