@@ -16,12 +16,13 @@ import { barrier } from './barrier.ts';
 import { compaction } from './compaction.ts';
 import type { Bench, Figure } from './figure.ts';
 import { litestreams } from './litestream.ts';
+import { manyDatabases } from './many-databases.ts';
 import { asText, writeReport } from './report.ts';
 import { restores } from './restore.ts';
 import { traffic } from './traffic.ts';
 import { writes } from './writes.ts';
 
-const BENCHES: readonly Bench[] = [writes, barrier, traffic, compaction, restores];
+const BENCHES: readonly Bench[] = [writes, barrier, traffic, compaction, restores, manyDatabases];
 
 const { values } = parseArgs({
   options: {

@@ -2,6 +2,7 @@
 import { formatTime } from '../replica/target.ts';
 import { formatSize } from '../replica/units.ts';
 import type { ShipperEvent } from '../shipper/protocol.ts';
+import type { Shipper } from '../shipper/shipper.ts';
 import type { JsonDocument } from './command.ts';
 import type { OnProgress, Terminal } from './terminal.ts';
 import { counted, spanWords } from './wording.ts';
@@ -33,6 +34,7 @@ export class ShipLog {
   readonly #terminal: Terminal;
   readonly #verbose: boolean;
   readonly #interval: number;
+  readonly #database: string | undefined;
   readonly #told = new Map<string, number>();
   #progress: { readonly what: string; readonly report: OnProgress } | undefined;
   #shipped = { segments: 0, bytes: 0, frames: 0 };
@@ -40,15 +42,33 @@ export class ShipLog {
   /** The end of what was shipped, as far as it was told. */
   #position: string | undefined;
 
-  constructor(terminal: Terminal, options: { readonly verbose: boolean; readonly interval: number }) {
+  /** With `database`, every line says that it is about that one of many. */
+  constructor(
+    terminal: Terminal,
+    options: { readonly verbose: boolean; readonly interval: number; readonly database?: string },
+  ) {
     this.#terminal = terminal;
     this.#verbose = options.verbose;
     this.#interval = options.interval;
+    this.#database = options.database;
   }
 
   say(document: JsonDocument & { readonly event: string }, words: string): void {
     if (typeof document['position'] === 'string') this.#position = document['position'];
-    this.#terminal.print({ ...document, time: formatTime(Date.now()) }, [words]);
+    const database = this.#database;
+    const time = formatTime(Date.now());
+    if (database === undefined) this.#terminal.print({ ...document, time }, [words]);
+    else this.#terminal.print({ ...document, database, time }, words === '' ? [] : [`${database}: ${words}`]);
+  }
+
+  /** The database is safe in the replica as it is now. */
+  async sayReady(shipper: Shipper): Promise<void> {
+    const { database, replica, generation, position, checksum, pid } = await shipper.status();
+    const words = this.#database === undefined ? `ready: ${database} is safe` : 'ready: safe';
+    this.say(
+      { event: 'ready', database, replica, generation, position, checksum, pid },
+      `${words} at ${replica}, position ${position}`,
+    );
   }
 
   sayStopped(): void {
@@ -113,6 +133,7 @@ export class ShipLog {
   }
 
   #show(what: 'snapshot' | 'restore', done: number, total: number | undefined): void {
+    if (this.#database !== undefined) return; // bars of many at a time would hide each other
     if (this.#progress?.what !== what) this.#progress = { what, report: this.#terminal.progress(what, 'bytes') };
     this.#progress.report(done, total);
   }

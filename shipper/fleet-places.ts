@@ -4,10 +4,13 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SeawallError } from '../replica/errors.ts';
 import { bucketOf } from '../replica/store/open.ts';
+import { followLinks } from './follow-links.ts';
 import type { Settings } from './options.ts';
 
 interface Place {
   readonly settings: Settings;
+  /** Where the database really lies. */
+  readonly path: string;
   /** Device and inode, so that hard links are seen; undefined while the file does not exist. */
   readonly file: string | undefined;
   readonly replica: string | undefined;
@@ -18,7 +21,8 @@ export class FleetPlaces {
 
   /** Throws `refused` and names both when another database of the fleet is in the way. */
   take(settings: Settings): void {
-    const place = { settings, file: fileOf(settings.database), replica: replicaOf(settings.replica) };
+    const path = followLinks(settings.database);
+    const place = { settings, path, file: fileOf(settings.database), replica: replicaOf(settings.replica) };
     for (const other of this.#taken.values()) compare(place, other);
     this.#taken.set(settings.database, place);
   }
@@ -28,9 +32,9 @@ export class FleetPlaces {
   }
 }
 
-function compare({ settings, file, replica }: Place, other: Place): void {
+function compare({ settings, path, file, replica }: Place, other: Place): void {
   const { database } = settings;
-  if (database === other.settings.database || (file !== undefined && file === fileOf(other.settings.database))) {
+  if (path === other.path || (file !== undefined && file === fileOf(other.settings.database))) {
     throw new SeawallError(
       'refused',
       'SAME_DATABASE',

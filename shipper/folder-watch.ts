@@ -43,7 +43,7 @@ export class FolderWatch {
 
   /** Throws a TypeError or RangeError when an option is wrong. */
   constructor(fleet: Fleet, { pattern, replica, every = '5s', ...options }: FolderOptions) {
-    if (typeof pattern !== 'string' || !/[*?[{]/.test(pattern)) {
+    if (typeof pattern !== 'string' || !hasWildcard(pattern)) {
       throw new TypeError(`pattern must be a path with a wildcard such as *.db, not ${JSON.stringify(pattern)}`);
     }
     if (typeof replica === 'string' && !/\{(name|path)\}/.test(replica)) {
@@ -143,6 +143,10 @@ export class FolderWatch {
       .replaceAll('{name}', () => basename(database, ending))
       .replaceAll('{path}', () => path.split(sep).join('/'));
   }
+}
+
+export function hasWildcard(path: string): boolean {
+  return /[*?[{]/.test(path);
 }
 
 function isFile(path: string): boolean {

@@ -1,6 +1,5 @@
 /** The shipper's options: defaults, then validation, then one plain value that crosses into the helper process. */
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { ZSTD_LEVELS } from '../replica/format/codec.ts';
 import { MAX_SEGMENT_RAW } from '../replica/format/segment.ts';
 import type { CodecName } from '../replica/layout.ts';
@@ -104,7 +103,7 @@ export function settle(options: ShipperOptions): Settings {
     if (!KNOWN.has(name)) throw new TypeError(`unknown option ${name}; known are ${[...KNOWN].join(', ')}`);
   }
   const merged = { ...DEFAULTS, ...withoutUndefined(options) };
-  const database = withoutLinks(resolve(text(merged.database, 'database')));
+  const database = resolve(text(merged.database, 'database'));
   const settings: Settings = {
     database,
     replica: text(merged.replica, 'replica'),
@@ -145,16 +144,6 @@ export function settle(options: ShipperOptions): Settings {
     );
   }
   return settings;
-}
-
-/** SQLite keeps the WAL beside the real file; so does the shipper with its lock, whichever way leads there. */
-function withoutLinks(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const folder = dirname(path);
-    return folder === path ? path : join(withoutLinks(folder), basename(path));
-  }
 }
 
 function withoutUndefined(options: ShipperOptions): ShipperOptions {

@@ -42,7 +42,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     this.#keeper = keeper;
   }
 
-  /** The database's path, absolute and without symbolic links. */
+  /** The database's path, absolute. */
   get database(): string {
     return this.#settings.database;
   }

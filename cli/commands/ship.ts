@@ -1,55 +1,16 @@
-import { settle, type ShipperOptions } from '../../shipper/options.ts';
+import { existsSync } from 'node:fs';
+import { hasWildcard } from '../../shipper/folder-watch.ts';
+import { settle } from '../../shipper/options.ts';
 import { fromPlain } from '../../shipper/plain-error.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
 import { Shipper } from '../../shipper/shipper.ts';
-import type { Command, Flag } from '../command.ts';
-import type { CommandLine } from '../command-line.ts';
-import { EXIT, interpret, UsageError } from '../exit-codes.ts';
+import type { Command } from '../command.ts';
+import { EXIT } from '../exit-codes.ts';
 import { EndRequest } from '../interruption.ts';
 import { REPLICA } from '../replica-place.ts';
 import { ShipLog } from '../ship-log.ts';
-
-/** The shipper's options, of which each flag is the kebab-case of one. */
-const OPTIONS = {
-  restore: { value: 'if-missing', help: 'restores the database first when its file is missing' },
-  enableWal: { default: 'refused otherwise', help: 'switches a database in another journal mode to WAL' },
-  allowNetworkFileSystem: {
-    default: 'refused otherwise',
-    help: 'ships from NFS, SMB, FUSE and the like, where all processes must run on this machine',
-  },
-  syncInterval: { value: 'duration', default: '1s', help: 'how long a commit waits at most before its upload begins' },
-  checkpointAt: {
-    value: 'size',
-    default: '4MiB',
-    help: 'WAL at which it is copied into the database file, blocking nobody',
-  },
-  sealAt: {
-    value: 'size',
-    default: '16MiB',
-    help: 'WAL at which an index is ended under the write lock, for milliseconds',
-  },
-  sealInterval: {
-    value: 'duration',
-    default: '1h',
-    help: 'age at which an index is ended, so that compaction can use it',
-  },
-  shrinkAt: { value: 'size', default: '500MB', help: 'size of the WAL file at which it is truncated' },
-  segmentSize: { value: 'size', default: '4MiB', help: 'raw bytes of one segment, at most' },
-  stagingLimit: { value: 'size', default: '1GiB', help: 'disk that segments may take while the store is away' },
-  heartbeat: { value: 'duration', default: '5m', help: 'how often the replica is told that all is in it; 0 never' },
-  retryMax: { value: 'duration', default: '30s', help: 'longest pause between two tries while the store is away' },
-  stopTimeout: { value: 'duration', default: '60s', help: 'how long to go on uploading after a signal to stop' },
-  codec: {
-    value: 'lz4|zstd',
-    default: 'lz4',
-    help: 'lz4 can be restored by Litestream, zstd is about a quarter smaller',
-  },
-  zstdLevel: { value: '1-19', default: '1', help: 'zstd only' },
-  stateFolder: { value: 'folder', default: '<database>-seawall', help: 'for staging, state and lock' },
-} as const satisfies Readonly<Record<Exclude<keyof ShipperOptions, 'database' | 'replica'>, Flag>>;
-
-type OptionName = keyof typeof OPTIONS;
-const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
+import { interpretOptions, kebab, OPTION_NAMES, OPTIONS, shipperOptions } from '../ship-options.ts';
+import { shipFolder } from './ship-folder.ts';
 
 export const shipCommand: Command = {
   name: 'ship',
@@ -58,8 +19,11 @@ export const shipCommand: Command = {
     'It prints a line that begins with "ready" when the database is safe in the replica as it is now. SIGINT and SIGTERM ' +
       'ship what is left and end with exit code 0; a second signal ends at once. Defaults ' +
       'stand in brackets.',
+    "A quoted pattern such as 'data/*.db' ships every database that it leads to, by one process: also those that " +
+      'come later, until they are removed. Each goes to <replica>/{name}; write {name} or {path} into the replica to ' +
+      'put it elsewhere. One that fails is told of and tried again, and the others go on.',
   ],
-  operands: [{ name: 'database', help: 'path of the SQLite database' }, REPLICA],
+  operands: [{ name: 'database', help: 'path of the SQLite database, or a quoted pattern of many' }, REPLICA],
   flags: {
     ...Object.fromEntries(OPTION_NAMES.map((name) => [kebab(name), OPTIONS[name]])),
     verbose: { short: 'v', help: 'also tells what was shipped, at most one line in each sync interval' },
@@ -70,9 +34,16 @@ export const shipCommand: Command = {
       line: 'seawall ship /data/app.db ./bucket --restore if-missing --sync-interval 250ms',
       says: 'on a machine whose disk may be new: restore first, then ship',
     },
+    {
+      line: `seawall ship 'tenants/*.db' 's3://backups/tenants?region=eu-central-1'`,
+      says: 'every database in a folder, each below a prefix of its own',
+    },
   ],
   async run(line, terminal) {
     const options = shipperOptions(line);
+    if (hasWildcard(options.database) && !existsSync(options.database)) {
+      return shipFolder(options, terminal, line.has('verbose'));
+    }
     const settings = await interpretOptions(() => settle(options));
     const log = new ShipLog(terminal, { verbose: line.has('verbose'), interval: settings.syncInterval });
     using end = new EndRequest((signal) => {
@@ -86,7 +57,7 @@ export const shipCommand: Command = {
       const starting = interpretOptions(() => shipper.start());
       starting.catch(() => undefined); // when a signal came first
       await Promise.race([starting, over]);
-      if (!end.asked()) await sayReady(shipper, log);
+      if (!end.asked()) await log.sayReady(shipper);
       await over;
       await shipper.stop();
       log.sayStopped();
@@ -116,40 +87,4 @@ function overOf(shipper: Shipper, log: ShipLog, end: AbortSignal): Promise<void>
     else if (started) log.hear(event);
   });
   return promise;
-}
-
-async function sayReady(shipper: Shipper, log: ShipLog): Promise<void> {
-  const { database, replica, generation, position, checksum, pid } = await shipper.status();
-  log.say(
-    { event: 'ready', database, replica, generation, position, checksum, pid },
-    `ready: ${database} is safe at ${replica}, position ${position}`,
-  );
-}
-
-function shipperOptions(line: CommandLine): ShipperOptions {
-  const given: Record<string, unknown> = { database: line.operand(0), replica: line.operand(1) };
-  for (const name of OPTION_NAMES) {
-    const flag = kebab(name);
-    if (!line.has(flag)) continue;
-    const value = line.text(flag);
-    if (value === undefined) given[name] = true;
-    else if (name === 'zstdLevel') given[name] = line.count(flag, 1);
-    else given[name] = value === '0' ? 0 : value;
-  }
-  return given as unknown as ShipperOptions;
-}
-
-/** Names the flags where the shipper's messages name its options. */
-async function interpretOptions<T>(work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await interpret(work);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    const names = new RegExp(`\\b(${OPTION_NAMES.join('|')})\\b(?= (must|\\())`, 'g');
-    throw new UsageError(error.message.replace(names, (name) => `--${kebab(name)}`));
-  }
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -1,16 +1,8 @@
 /** Where a database really lies, and whether it can be shipped from there. */
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  readdirSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-  statfsSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { accessSync, constants, readdirSync, statSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { SeawallError } from '../../replica/errors.ts';
+import { followLinks } from '../follow-links.ts';
 import type { Settings } from '../options.ts';
 import { holderOf } from './state-lock.ts';
 
@@ -61,20 +53,6 @@ export function refuseNetwork(database: string, type: number): void {
     `${database} lies on ${name}, where SQLite's WAL mode can corrupt it: put it on a local disk. If all processes that use it run on this machine and the file system shares memory and locks among them, set allowNetworkFileSystem.`,
     { path: database, actual: name },
   );
-}
-
-/** Where a path leads to; the file itself need not be there. */
-function followLinks(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
-    return followLinks(resolve(dirname(path), readlinkSync(path)));
-  }
-  const folder = dirname(path);
-  return folder === path ? path : join(followLinks(folder), basename(path));
 }
 
 /** The library that opens the file cuts white space off the end of a path, and would open another one. */

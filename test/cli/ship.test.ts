@@ -218,3 +218,39 @@ test('values of the shipper are refused by the names of their flags', async () =
   assert.match(await wrong('--codec', 'gzip'), /^--codec must be one of lz4, zstd, not "gzip"/);
   assert.match(await wrong('--zstd-level', '99'), /^--zstd-level must lie between/);
 });
+
+test('a pattern ships every database it leads to, also those that come later, each below its name', async () => {
+  using scene = new Scene();
+  const folder = join(scene.scratch.path, 'tenants');
+  mkdirSync(folder);
+  const make = (name: string): Database.Database => {
+    const db = new Database(join(folder, `${name}.db`));
+    db.pragma('journal_mode = WAL');
+    db.exec('CREATE TABLE row (text TEXT)');
+    return db;
+  };
+  const first = make('first');
+  writeFileSync(join(folder, 'broken.db'), 'no database');
+  await using shipping = new Running(['ship', join(folder, '*.db'), scene.bucket, ...QUICK]);
+  const refused = JSON.parse(await shipping.line(/"event":"refused"/)) as Json;
+  assert.equal(refused['database'], join(folder, 'broken.db'));
+  const following = JSON.parse(await shipping.line(/"event":"following"/)) as Json;
+  assert.equal(following['databases'], 1);
+  const later = make('later');
+  await shipping.line(/"event":"ready".*later\.db/);
+  for (const db of [first, later]) db.exec(`INSERT INTO row VALUES ('one')`);
+  shipping.child.kill('SIGTERM');
+  const ended = await shipping.ended();
+  assert.deepEqual([ended.code, ended.stderr], [0, '']);
+  for (const name of ['first', 'later']) {
+    const path = scene.scratch.file();
+    await seawallJson(['restore', join(scene.bucket, name), '-o', path], 0);
+    const db = new Database(path, { readonly: true });
+    assert.equal(db.prepare('SELECT count(*) FROM row').pluck().get(), 1);
+    db.close();
+  }
+  first.close();
+  later.close();
+  const wrong = await seawallJson(['ship', join(folder, '*.db'), scene.bucket, '--state-folder', 'x'], 2);
+  assert.match(String(errorOf(wrong)['message']), /--state-folder/);
+});

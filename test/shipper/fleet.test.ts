@@ -39,7 +39,7 @@ test('ten databases, one loud and one broken, are shipped by one process', async
   const writer = (async () => {
     while (!enough.signal.aborted) {
       loud.exec('INSERT INTO t VALUES (randomblob(400000))');
-      await sleep(5);
+      await sleep(25);
     }
   })();
   for (let round = 0; round < 3; round++) {
