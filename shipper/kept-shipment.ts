@@ -15,8 +15,8 @@ const START_TRIES = 3;
 /** Between two tries of a new helper to take the database up again. */
 const BACKOFF = { baseMs: 250, capMs: 30_000 };
 
-/** Refusals that an app may take back. */
-const PASSING: ReadonlySet<string> = new Set(['NOT_WAL', 'DATABASE_LOCKED']);
+/** Refusals that waiting does not mend: another shipper has the database, or the library must not be used. */
+const FINAL: ReadonlySet<string> = new Set(['ALREADY_SHIPPED', 'SQLITE_WAL_RESET_BUG']);
 
 /**
  * - `starting`: the first helper has not answered yet
@@ -233,13 +233,10 @@ export class KeptShipment implements Shipment {
   }
 }
 
-/**
- * Whether a new helper may yet succeed where one failed: the database is missing, locked, not in WAL mode, or its disk
- * fails. What another shipper or the library forbids does not pass.
- */
+/** Whether a new helper may yet succeed where one failed: as a running one does, it waits for its database. */
 function mayPass(error: unknown): boolean {
   if (!(error instanceof SeawallError)) return false;
-  return error.kind === 'local' || error.kind === 'missing' || PASSING.has(error.code);
+  return error.kind === 'local' || error.kind === 'missing' || (error.kind === 'refused' && !FINAL.has(error.code));
 }
 
 function deferred(): PromiseWithResolvers<undefined> {

@@ -100,10 +100,11 @@ export class Scene implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Process id in the state folder. */
+  /** The helper that the state folder names; 0 when it is gone, whoever has its process id now. */
   holder(): number {
     try {
-      return Number.parseInt(readFileSync(join(this.folder, 'app.db-seawall/holder'), 'utf8'), 10);
+      const pid = Number.parseInt(readFileSync(join(this.folder, 'app.db-seawall/holder'), 'utf8'), 10);
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('/helper/main.') ? pid : 0;
     } catch {
       return 0;
     }
