@@ -13,6 +13,8 @@ const KEEPER = new URL('./processes/keeper.ts', import.meta.url).pathname;
 const POINTS = pointsOf('keeper');
 /** Notifications that wait for a keeper; older ones are lost, as when a queue’s messages expire. */
 const WAITING = 20;
+/** Milliseconds in which a keeper must have begun; its life is counted from then on. */
+const START_LIMIT = 20_000;
 
 /** Runs keepers, one after the other, until the signal. */
 export async function keep(world: World, plan: KeeperPlan, signal: AbortSignal): Promise<void> {
@@ -42,7 +44,9 @@ async function keeperLife(
   const { compaction, retention } = world.plan;
   const { endpoint } = world.server;
   const settings: KeeperSettings = { endpoint, bucket: BUCKET, root: ROOT, compaction, retention, memory: plan.memory };
+  let end = performance.now() + START_LIMIT;
   const keeper = new Process<KeeperWord>([process.execPath, KEEPER, JSON.stringify(settings)], key, (word) => {
+    if (word.message === 'ready') end = performance.now() + random.range(1000, 8000);
     hear(world, key, word);
   });
   const kill = (point?: string): void => {
@@ -53,7 +57,6 @@ async function keeperLife(
   };
   const point = random.chance(0.6) ? random.pick(POINTS) : undefined;
   const rule = point && world.server.faults.add(killRule(point, 1 + random.int(3), key, () => { kill(point); })); // prettier-ignore
-  const end = performance.now() + random.range(2000, 9000);
   try {
     let nextSweep = performance.now() + random.int(plan.sweepEvery);
     while (keeper.running && performance.now() < end && !signal.aborted) {

@@ -141,13 +141,13 @@ export function planCampaign(seed: number, libraries: readonly Library[]): Campa
         [1, 'zstd'],
       ] as const),
     },
-    compaction: { ratio: random.pick([0, 0.2, 0.5, 2]), maxAge: random.pick([500, 5000, 3_600_000]) },
+    compaction: { ratio: random.pick([0, 0, 0.2, 1]), maxAge: random.pick([500, 5000, 3_600_000]) },
     retention: {
-      window: random.range(3000, 20_000),
+      window: random.range(1000, 15_000),
       daily: 0,
       weekly: 0,
       monthly: 0,
-      grace: random.range(5000, 10_000),
+      grace: random.range(4000, 9000),
     },
     rounds: Array.from({ length: rounds }, (_, i) => planRound(random, libraries, i === rounds - 1)),
   };
@@ -156,7 +156,7 @@ export function planCampaign(seed: number, libraries: readonly Library[]): Campa
 function planRound(random: Seeded, libraries: readonly Library[], last: boolean): RoundPlan {
   return {
     lives: Array.from({ length: random.range(1, 3) }, () => planLife(random)),
-    writers: Array.from({ length: random.range(0, 3) }, () => ({
+    writers: Array.from({ length: random.range(0, 2) }, () => ({
       manner: random.pick<Manner>(['steady', 'hostile', 'hostile', 'reader']),
       library: random.pick(libraries),
       seed: random.int(2 ** 31),

@@ -19,7 +19,7 @@ const PYTHON_WRITER = new URL('./processes/writer.py', import.meta.url).pathname
 const STEPS = 1500;
 /** Milliseconds that anything may take that nothing is in the way of. Generous, for slow machines. */
 const PATIENCE = 90_000;
-const READY_LIMIT = 6000;
+const READY_LIMIT = 15_000;
 
 export async function runRound(world: World, plan: RoundPlan): Promise<void> {
   const random = new Seeded(plan.seed);

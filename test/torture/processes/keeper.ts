@@ -55,6 +55,7 @@ const common = {
   metrics: { count: () => undefined, age: () => undefined },
 };
 
+say('info', 'ready');
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line) as KeeperCommand;
   if ('notifications' in command) await compactDatabases(sqsEvent(command.notifications).Records, common);
