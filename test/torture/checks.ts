@@ -1,6 +1,7 @@
 /** What must hold whenever everything rests: after each round. */
 import { readFileSync, rmSync } from 'node:fs';
-import { SeawallError } from '../../replica/errors.ts';
+import { isKind, SeawallError } from '../../replica/errors.ts';
+import { segmentKey } from '../../replica/layout.ts';
 import { formatPosition, parsePosition } from '../../replica/position.ts';
 import { restorableRanges } from '../../replica/ranges.ts';
 import { restore, type Restored } from '../../replica/restore.ts';
@@ -12,10 +13,15 @@ import type { Seeded } from '../history/seeded.ts';
 import { imageOf } from '../shipper/scene.ts';
 import { checkContent, comparePlaces, type State } from './content.ts';
 import { Finding, hold } from './finding.ts';
-import { DATABASE, ROOT, type World } from './world.ts';
+import { resealSegment } from './mutations.ts';
+import { BUCKET, DATABASE, ROOT, type World } from './world.ts';
 
 /** Milliseconds by which the rounding of SQLite’s clock and of ours may differ. */
 const ROUNDING = 2;
+/** Bytes of a segment at which its marks begin, of each mark, and of the checksum in it; see docs/FORMAT.md. */
+const FIRST_MARK = 8 + 92;
+const MARK_LENGTH = 32;
+const MARK_CHECKSUM = 16;
 const POSITIONS = 5;
 const TIMES = 4;
 
@@ -89,6 +95,7 @@ export async function checkAll(world: World, random: Seeded, complete: boolean):
   const timeline = await loadTimeline(world.store);
   await checkPositions(world, timeline, random);
   await checkTimes(world, timeline, random);
+  await checkLie(world, timeline);
   const { problems } = await verify(world.store);
   hold(problems.length === 0, () => `verify: ${problems.map(({ message }) => message).join('; ')}`);
   checkOverwrites(world);
@@ -164,6 +171,36 @@ async function checkTimes(world: World, timeline: Timeline, random: Seeded): Pro
       if (!refused || promised) throw error;
     }
   }
+}
+
+/** A recorded checksum that is not the database’s, under right CRCs, does not pass for a proof. */
+async function checkLie(world: World, timeline: Timeline): Promise<void> {
+  const generation = timeline.current;
+  const [range] =
+    generation === undefined ? [] : await restorableRanges(world.store, generation, timeline.floors.get(generation.id));
+  const position = range && parsePosition(range.last.position);
+  if (generation === undefined || position === undefined || position.offset === 0) return;
+  const ref = generation.segments.findLast(({ index, offset }) => index === position.index && offset < position.offset);
+  if (ref === undefined) throw new Finding(`no segment holds ${range!.last.position}`);
+  const key = `${ROOT}${DATABASE}/${segmentKey(generation.id, ref.index, ref.offset, ref.codec)}`;
+  const truth = world.server.peek(BUCKET, key);
+  const lie = Buffer.from(truth);
+  const header = await readSegmentHeader(world.store, generation.id, ref);
+  const mark = header!.marks.findIndex(({ offset }) => offset === position.offset);
+  lie[FIRST_MARK + mark * MARK_LENGTH + MARK_CHECKSUM]! ^= 1;
+  resealSegment(lie);
+  world.server.poke(BUCKET, key, lie);
+  const path = world.scratchFile();
+  try {
+    await restore(world.store, path, { target: { kind: 'position', position } });
+  } catch (error) {
+    if (isKind(error, 'corrupt')) return;
+    throw error;
+  } finally {
+    world.server.poke(BUCKET, key, truth);
+    rmSync(path, { force: true });
+  }
+  throw new Finding(`${range!.last.position} was restored although its recorded checksum is another`);
 }
 
 /** Only control objects are ever replaced. */

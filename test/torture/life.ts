@@ -183,12 +183,20 @@ export class Life {
       world.note('event', { key: this.#key, ...word.event });
       const { event } = word;
       if (event.type === 'resumed') count(world.figures.resumed, `${event.cause}: ${event.way}`);
+      if (event.type === 'lost' && !this.#mayLose(event.cause)) {
+        world.fail(new Finding(`continuity was lost: ${event.cause}, ${event.message}`));
+      }
       if (event.type === 'problem') this.#judge({ failed: 'sync', ...event.error });
       if (event.type === 'state' && event.state === 'failed') world.fail(new Finding('the shipper failed'));
     } else {
       world.note('failed', { key: this.#key, ...word });
       this.#judge(word);
     }
+  }
+
+  /** Staging may overflow, or a copy take over; nothing else may break the history. */
+  #mayLose(cause: string): boolean {
+    return cause.startsWith('staging-') || (cause === 'contested' && this.#world.takeover);
   }
 
   /** Whether a failure is one that the rack has brought about itself. */

@@ -100,7 +100,8 @@ function segmentRegions(bytes: Buffer): Region[] {
   ];
 }
 
-function resealSegment(bytes: Buffer): void {
+/** Makes the checksums of a segment right again. */
+export function resealSegment(bytes: Buffer): void {
   const header = 8 + bytes.readUInt32LE(4);
   if (header > bytes.length) return;
   bytes.writeUInt32LE(crc32(bytes.subarray(header)), 8 + 44);

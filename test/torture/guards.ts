@@ -1,0 +1,176 @@
+/**
+ * Shows that the rack notices: breaks one guard of the product at a time, in a copy of the sources, and tortures that.
+ *
+ *     node test/torture/guards.ts [guard…] [--seed n] [--minutes m]
+ *
+ * Exit codes: 0 every broken guard was noticed; 1 one was not; 2 the command line is wrong.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { librariesHere } from './campaign.ts';
+import { planCampaign, type CampaignPlan } from './plan.ts';
+
+interface Edit {
+  readonly file: string;
+  /** This text, which must be there exactly once, … */
+  readonly intact: string;
+  /** … becomes this. */
+  readonly broken: string;
+}
+
+interface Guard {
+  readonly edits: readonly Edit[];
+  /** What a plan must hold for the guard to be needed at all. */
+  readonly needed: (plan: CampaignPlan) => boolean;
+}
+
+const always = (): boolean => true;
+const takenOver = ({ rounds }: CampaignPlan): boolean =>
+  rounds[0]!.aftermath === 'taken-over' || rounds[1]!.aftermath === 'taken-over';
+const changed = ({ rounds }: CampaignPlan): boolean => rounds[0]!.aftermath === 'changed-offline';
+const checkpointing = ({ rounds }: CampaignPlan): boolean =>
+  rounds.slice(0, 2).some(({ writers }) => writers.some(({ manner }) => manner === 'hostile'));
+
+const GUARDS: Readonly<Record<string, Guard>> = {
+  'the pin is handed over': {
+    edits: [
+      {
+        file: 'shipper/helper/live-database.ts',
+        intact: '    this.#connections.end(before);\n  }',
+        broken: '    this.#connections.end(before);\n    this.#connections.end(this.#pinned);\n  }',
+      },
+    ],
+    needed: checkpointing,
+  },
+  'acknowledged once uploaded': {
+    edits: [
+      {
+        file: 'shipper/helper/uploader.ts',
+        intact: "await store.put(segment.key, segment.bytes, 'absent');",
+        broken: "void store.put(segment.key, segment.bytes, 'absent').catch(() => undefined);",
+      },
+    ],
+    needed: always,
+  },
+  'segments are created, never replaced': {
+    edits: [
+      {
+        file: 'shipper/helper/uploader.ts',
+        intact: "await store.put(segment.key, segment.bytes, 'absent');",
+        broken: 'await store.put(segment.key, segment.bytes);',
+      },
+    ],
+    needed: takenOver,
+  },
+  'the claim is obeyed': {
+    edits: [
+      {
+        file: 'shipper/helper/segment-shipping.ts',
+        intact: 'if (found.claim.owner === this.#owner.owner) return undefined;',
+        broken: 'return undefined;',
+      },
+      {
+        file: 'shipper/helper/generation-start.ts',
+        intact:
+          'if (again && former !== undefined && former.claim.owner !== owner.owner) throw takenOver(former.claim.holder);',
+        broken: 'if (again && former === undefined) throw takenOver();',
+      },
+    ],
+    needed: takenOver,
+  },
+  'a restore is compared with the recorded checksum': {
+    edits: [
+      {
+        file: 'replica/image-proof.ts',
+        intact: 'if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;',
+        broken: 'if (actual.pages === expected.pages) return;',
+      },
+    ],
+    needed: always,
+  },
+  'resuming ships the difference': {
+    edits: [
+      {
+        file: 'shipper/helper/resume.ts',
+        intact: "if (way === 'difference') {",
+        broken: "if (way === 'difference' && segments < 0) {",
+      },
+    ],
+    needed: changed,
+  },
+};
+
+const PARTS = ['replica', 'shipper', 'functions', 'cli', 'test', 'package.json', 'tsconfig.json'];
+const EVIDENCE = join(tmpdir(), 'seawall-guards');
+const root = join(import.meta.dirname, '../..');
+
+/** The first seeds from `seed` on whose plans need the guard. */
+function seedFor(guard: Guard, seed: number): number {
+  const libraries = librariesHere();
+  for (let candidate = seed; ; candidate++) if (guard.needed(planCampaign(candidate, libraries))) return candidate;
+}
+
+function breakIn(copy: string, { file, intact, broken }: Edit): void {
+  const path = join(copy, file);
+  const pieces = readFileSync(path, 'utf8').split(intact);
+  if (pieces.length !== 2) throw new Error(`${file} has this ${pieces.length - 1} times, not once: ${intact}`);
+  writeFileSync(path, pieces.join(broken));
+}
+
+interface Verdict {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly finding: string | undefined;
+}
+
+async function torture(guard: Guard, seed: number, minutes: number): Promise<Verdict> {
+  const copy = mkdtempSync(join(tmpdir(), 'seawall-guards-'));
+  const began = performance.now();
+  try {
+    for (const part of PARTS) cpSync(join(root, part), join(copy, part), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+    for (const edit of guard.edits) breakIn(copy, edit);
+    while (performance.now() - began < minutes * 60_000) {
+      const from = seedFor(guard, seed);
+      const args = ['test/torture/main.ts', '--seed', String(from), '--campaigns', '1', '--json'];
+      const child = spawn(process.execPath, [...args, '--evidence', EVIDENCE], {
+        cwd: copy,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      let output = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+      const [code] = (await once(child, 'close')) as [number];
+      const seconds = Math.round((performance.now() - began) / 1000);
+      if (code === 1) {
+        const { failures } = JSON.parse(output) as { failures: { finding: string }[] };
+        return { seed: from, seconds, finding: failures[0]!.finding };
+      }
+      if (code !== 0) throw new Error(`the rack broke, code ${code}`);
+      seed = from + 1;
+    }
+    return { seed, seconds: Math.round((performance.now() - began) / 1000), finding: undefined };
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seed: { type: 'string', default: '1' }, minutes: { type: 'string', default: '10' } },
+});
+const unknown = positionals.filter((name) => !(name in GUARDS));
+if (unknown.length > 0 || !(Number(values.seed) > 0) || !(Number(values.minutes) > 0)) {
+  process.stderr.write(`unknown: ${unknown.join(', ')}; guards are ${Object.keys(GUARDS).join(', ')}\n`);
+  process.exit(2);
+}
+for (const [name, guard] of Object.entries(GUARDS)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const { seed, seconds, finding } = await torture(guard, Number(values.seed), Number(values.minutes));
+  const verdict = finding === undefined ? 'NOT noticed' : `noticed: ${finding.split('\n')[0]!.slice(0, 200)}`;
+  process.stdout.write(`${name} | seed ${seed} | ${seconds} s | ${verdict}\n`);
+  if (finding === undefined) process.exitCode = 1;
+}
