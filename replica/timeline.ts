@@ -8,6 +8,9 @@ import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 
+/** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
+const MOST_LISTINGS = 5;
+
 export interface Generation {
   readonly id: string;
   /** By index, ascending. */
@@ -90,6 +93,19 @@ export async function listGenerations(
   store: Store,
   tolerant: boolean,
 ): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
+  for (let listings = 1; ; listings++) {
+    const listed = await listObjects(store);
+    try {
+      await sortByStart(store, listed.generations, tolerant);
+      return listed;
+    } catch (error) {
+      // Retention deleted, since the listing, what the order needs; a new listing is without it.
+      if (!isKind(error, 'missing') || listings === MOST_LISTINGS) throw error;
+    }
+  }
+}
+
+async function listObjects(store: Store): Promise<{ generations: Generation[]; foreign: string[] }> {
   const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
   const foreign: string[] = [];
   for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
@@ -119,7 +135,6 @@ export async function listGenerations(
     segments.sort(comparePlaces);
     generations.push({ id, snapshots, segments });
   }
-  await sortByStart(store, generations, tolerant);
   return { generations, foreign };
 }
 
