@@ -6,6 +6,7 @@ import { levelFolders } from './ltx/layout.ts';
 import { comparePlaces } from './position.ts';
 import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
+import { NO_OBJECT } from './store/store-errors.ts';
 import type { Store } from './store/store.ts';
 
 /** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
@@ -93,14 +94,24 @@ export async function listGenerations(
   store: Store,
   tolerant: boolean,
 ): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
-  for (let listings = 1; ; listings++) {
+  return fromListing(async () => {
     const listed = await listObjects(store);
+    await sortByStart(store, listed.generations, tolerant);
+    return listed;
+  });
+}
+
+/**
+ * Does what lists and then reads what was listed. Where retention deleted an object in between, that is done anew, for
+ * the new listing is without it; one that stays listed but is not there is thrown (`missing`, STORE_NO_OBJECT).
+ */
+export async function fromListing<T>(work: () => Promise<T>): Promise<T> {
+  for (let listings = 1; ; listings++) {
     try {
-      await sortByStart(store, listed.generations, tolerant);
-      return listed;
+      return await work();
     } catch (error) {
-      // Retention deleted, since the listing, what the order needs; a new listing is without it.
-      if (!isKind(error, 'missing') || listings === MOST_LISTINGS) throw error;
+      const isGone = isKind(error, 'missing') && error.code === NO_OBJECT;
+      if (!isGone || listings === MOST_LISTINGS) throw error;
     }
   }
 }

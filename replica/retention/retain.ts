@@ -4,7 +4,7 @@ import { isKind } from '../errors.ts';
 import { GENERATIONS, REPORTS } from '../layout.ts';
 import { seal, type Json } from '../sealed-json.ts';
 import type { Store } from '../store/store.ts';
-import { loadTimeline } from '../timeline.ts';
+import { fromListing, loadTimeline } from '../timeline.ts';
 import { deleteInOrder, type Deletion, type Failure } from './deleter.ts';
 import { takeInventory } from './inventory.ts';
 import { planRetention, type Doomed, type Kept, type Refusal, type RetentionPlan } from './planner.ts';
@@ -58,7 +58,8 @@ export async function retain(store: Store, options: RetainOptions): Promise<Reta
   const policy = retentionPolicy(options.policy);
   const { now } = options;
   if (!Number.isSafeInteger(now)) throw new RangeError(`now must be milliseconds since 1970, not ${now}`);
-  const inventory = await takeInventory(store, await loadTimeline(store));
+  // Another sweep may be at it.
+  const inventory = await fromListing(async () => takeInventory(store, await loadTimeline(store)));
   const plan = planRetention(inventory, policy, now);
   const dryRun = options.dryRun === true;
   if (dryRun) return reportOf(plan, policy, now, true, undefined, NO_UPLOADS);

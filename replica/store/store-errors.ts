@@ -7,8 +7,11 @@ export function place(url: string, key: string): string {
   return url.endsWith('/') ? `${url}${key}` : `${url}/${key}`;
 }
 
+/** The code where an object is not there. */
+export const NO_OBJECT = 'STORE_NO_OBJECT';
+
 export function noObject(url: string, key: string, facts: { status?: number } = {}, cause?: unknown): SeawallError {
-  return new SeawallError('missing', 'STORE_NO_OBJECT', `${place(url, key)}: no such object`, { key, ...facts }, cause);
+  return new SeawallError('missing', NO_OBJECT, `${place(url, key)}: no such object`, { key, ...facts }, cause);
 }
 
 export function alreadyThere(url: string, key: string, cause?: unknown): SeawallError {

@@ -69,26 +69,29 @@ export async function beginShipping(
   };
   const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
     uploadSegment(store, segment, { ...work.upload, signal: held });
-  // Each try has its turn, and the pauses between them are others'.
-  const inTurn = <T>(attempt: () => Promise<T>): Promise<T> =>
-    persistently(work.upload, () => context.whole.take(signal, attempt));
-  const resumed = await inTurn(() =>
-    resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload }),
-  );
-  if (resumed.kind === 'resumed') {
-    const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
-    const { generation } = point;
-    emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
-    return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
-  }
-  const { reason } = resumed;
-  const notBefore = Math.max(work.newest, resumed.newest);
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
-  const started = await inTurn(() => startGeneration(live, store, { ...common, reason, notBefore, onProgress }));
-  const { point, hashes, boundary, snapshot } = started;
-  const { generation, state } = point;
-  emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
-  return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+  /** Why the first try could not go on. */
+  let first: string | undefined;
+  // What a failed try has put into the bucket, a snapshot that arrived too late, say, the next one may go on from.
+  const attempt = async (): Promise<Begun> => {
+    const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });
+    if (resumed.kind === 'resumed') {
+      const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
+      const { generation } = point;
+      emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
+      return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
+    }
+    const reason = (resumed.reason === 'generation-without-snapshot' ? first : undefined) ?? resumed.reason;
+    first = reason;
+    const notBefore = Math.max(work.newest, resumed.newest);
+    const started = await startGeneration(live, store, { ...common, reason, notBefore, onProgress });
+    const { point, hashes, boundary, snapshot } = started;
+    const { generation, state } = point;
+    emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
+    return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+  };
+  // Each try has its turn, and the pauses between them are others'.
+  return persistently(work.upload, () => context.whole.take(signal, attempt));
 }

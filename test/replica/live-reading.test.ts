@@ -4,10 +4,12 @@ import { test } from 'node:test';
 import { HEAD_KEY } from '../../replica/layout.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { planRestore } from '../../replica/plan.ts';
+import { retain } from '../../replica/retention/retain.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { LATEST } from '../../replica/target.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
+import { verify } from '../../replica/verify.ts';
 import { buildHistory } from '../history/history.ts';
 
 test('a segment and the head that names it, written while the listing runs, are no missing segments', async () => {
@@ -34,26 +36,58 @@ test('a segment and the head that names it, written while the listing runs, are 
   assert.ok(plan.until.offset < all.until.offset);
 });
 
-test('a generation that retention deletes behind the listing is not missed, one that stays listed is', async () => {
+/**
+ * A replica of two generations. The older one is gone after it was read `reads` times, and stays listed for the first
+ * `listings` listings.
+ */
+async function vanishing(reads: number, listings: number): Promise<{ store: Store; newest: string }> {
   const whole = memoryStore();
   const cut = { notRestorable: 0, joined: 0, midTransaction: 0 };
   for (const seed of [42, 43])
     await buildHistory(whole, { seed, commits: 4, checkpoints: 0, codec: 'lz4', control: false, cut });
   const [oldest, newest] = (await loadTimeline(whole)).generations;
-  let listings = 0;
-  const thinned = (isStillListed: boolean): Store => ({
+  let listed = 0;
+  let read = 0;
+  const store: Store = {
     ...whole,
     async *list(prefix, after) {
-      if (prefix === 'generations/') listings++;
-      for await (const info of whole.list(prefix, after))
-        if (isStillListed || listings < 3 || !info.key.includes(oldest!.id)) yield info;
+      const isGone = prefix === 'generations/' && ++listed > listings;
+      for await (const info of whole.list(prefix, after)) if (!isGone || !info.key.includes(oldest!.id)) yield info;
     },
     get(key, range) {
-      if (!key.includes(oldest!.id)) return whole.get(key, range);
-      return Promise.reject(new SeawallError('missing', 'STORE_NO_OBJECT', key));
+      if (!key.includes(oldest!.id) || ++read <= reads) return whole.get(key, range);
+      return Promise.reject(new SeawallError('missing', 'STORE_NO_OBJECT', key, { key }));
     },
+  };
+  return { store, newest: newest!.id };
+}
+
+test('a generation that retention deletes behind the listing is not missed, one that stays listed is', async () => {
+  const { store, newest } = await vanishing(0, 2);
+  const { generations } = await loadTimeline(store);
+  assert.deepEqual(
+    generations.map(({ id }) => id),
+    [newest],
+  );
+  await assert.rejects(loadTimeline((await vanishing(0, Infinity)).store), { code: 'STORE_NO_OBJECT' });
+});
+
+test('a sweep goes on where another one deletes what it has listed', async () => {
+  const policy = { window: 3_600_000, daily: 0, weekly: 0, monthly: 0, grace: 0 };
+  const { store } = await vanishing(1, 1);
+  assert.equal((await retain(store, { policy, now: Date.now(), dryRun: true })).delete.length, 0);
+  await assert.rejects(retain((await vanishing(1, Infinity)).store, { policy, now: Date.now() }), {
+    code: 'STORE_NO_OBJECT',
   });
-  const { generations } = await loadTimeline(thinned(false));
-  assert.deepEqual([listings, generations.map(({ id }) => id)], [3, [newest!.id]]);
-  await assert.rejects(loadTimeline(thinned(true)), { code: 'STORE_NO_OBJECT' });
+});
+
+test('what retention deletes while a replica is verified is no damage, what stays listed is', async () => {
+  const { store, newest } = await vanishing(2, 2);
+  const { problems, generations } = await verify(store);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    generations.map(({ id }) => id),
+    [newest],
+  );
+  await assert.rejects(verify((await vanishing(2, Infinity)).store), { code: 'STORE_NO_OBJECT' });
 });

@@ -1,12 +1,13 @@
 /** What the shipper does while the store, or the disk of its staging, does not. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { SeawallError } from '../../replica/errors.ts';
 import { openStore } from '../../replica/store/open.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper, ShipperOptions } from '../../shipper/index.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
@@ -25,8 +26,8 @@ const SMALL: Partial<ShipperOptions> = {
   stagingLimit: '256KiB',
 };
 
-function ready(scene: Scene, rows = 1500): Database.Database {
-  const db = new Database(scene.database);
+function ready(scene: Scene, rows = 1500, path = scene.database): Database.Database {
+  const db = new Database(path);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = OFF');
   db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
@@ -208,6 +209,37 @@ test('an outage in the middle of a difference gives the held snapshot up, and th
   assert.equal(begun, 'new-replica');
   assert.ok(others.length === 0 || others.join() === 'unfinished-transaction', others.join());
   await second.stop();
+  db.close();
+});
+
+test('a snapshot that was given up but arrived all the same is gone on from, not made anew', async () => {
+  await using scene = new Scene();
+  const server = await scene.serve();
+  ready(scene).close();
+  const shipper = await scene.ship(SMALL);
+  await shipper.sync();
+  // Nothing in common with what is shipped: a generation of its own.
+  const other = ready(scene, 1500, `${scene.folder}/other.db`);
+  other.close();
+  const slow = server.faults.add({
+    kind: 'slow',
+    latency: 3000,
+    times: 1,
+    match: ({ method, key }) => method === 'PUT' && (key.includes('/snapshots/')),
+  });
+  for (const suffix of ['-wal', '-shm']) rmSync(scene.database + suffix, { force: true });
+  renameSync(`${scene.folder}/other.db`, scene.database);
+  const db = new Database(scene.database);
+  db.pragma('journal_size_limit = 0');
+  await until(() => slow.hits === 1, 20_000);
+  for (let i = 0; i < 200 && !gaveUp(scene); i++) await commits(db, 20);
+  assert.ok(gaveUp(scene), 'the snapshot was given up');
+  await shipper.sync();
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  assert.deepEqual(resumedBy(scene), ['database-replaced']);
+  const { generations } = await loadTimeline(await openStore(scene.bucket));
+  assert.equal(generations.length, 2, 'the former file’s generation, and that of the snapshot');
+  await shipper.stop();
   db.close();
 });
 
