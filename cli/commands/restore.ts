@@ -1,6 +1,7 @@
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { restore } from '../../replica/restore.ts';
-import { parseTarget } from '../../replica/target.ts';
+import { SeawallError } from '../../replica/errors.ts';
+import { formatTime, parseTarget, type Target } from '../../replica/target.ts';
 import type { Command } from '../command.ts';
 import { missingOperand } from '../command-line.ts';
 import { interpret, UsageError } from '../exit-codes.ts';
@@ -8,6 +9,9 @@ import { Interruptible } from '../interruption.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
 import { restoreByFunction } from './restore-by-function.ts';
 import { restoredReport } from './restored-report.ts';
+
+/** By how much clocks may differ, milliseconds: times are those of the machine that wrote. */
+const CLOCKS_DIFFER = 5 * 60_000;
 
 export const restoreCommand: Command = {
   name: 'restore',
@@ -45,6 +49,7 @@ export const restoreCommand: Command = {
   async run(line, terminal) {
     const at = line.text('at') ?? 'latest';
     const target = await interpret(() => parseTarget(at));
+    refuseFuture(target, Date.now());
     const path = line.required('output', 'file');
     if (path === '-') throw new UsageError('--output must be a file: a database is proven before it is let out');
     const force = line.has('force');
@@ -77,3 +82,10 @@ export const restoreCommand: Command = {
     });
   },
 };
+
+/** A year mistyped must not bring the latest state: what will be then is not known yet. */
+function refuseFuture(target: Target, now: number): void {
+  if (target.kind !== 'time' || target.time <= now + CLOCKS_DIFFER) return;
+  const message = `${formatTime(target.time)} is still to come: it is ${formatTime(now)} now. Nearest before: latest.`;
+  throw new SeawallError('point', 'FUTURE_TIME', message, { before: 'latest' });
+}

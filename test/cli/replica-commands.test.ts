@@ -120,6 +120,11 @@ test('a point that cannot be restored exits 3 and names the nearest; nothing is 
   const place = positionOf({ ...within, offset: within.offset - 1 });
   const error = errorOf(await seawallJson(['restore', bucket, '-o', path, '--at', place], 3));
   assert.deepEqual([error['kind'], error['after']], ['point', positionOf(within)]);
+  const mistyped = `${new Date().getUTCFullYear() + 1}-01-01T00:00:00Z`;
+  const future = await seawall(['restore', bucket, '-o', path, '--at', mistyped]);
+  assert.equal(future.code, 3);
+  assert.match(future.stderr, /is still to come: it is .* now\. Nearest before: latest\./);
+  assert.ok(future.stderr.includes(`→ seawall restore ${bucket} -o ${path} --at latest`), future.stderr);
   assert.deepEqual(readdirSync(scratch.path), []);
 });
 
