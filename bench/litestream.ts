@@ -1,75 +1,36 @@
 /** Litestream as a reference, where a binary of it is named by the environment. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Litestream, placeOnS3, type Place, type Sidecar } from '../test/interop/litestream.ts';
 import type { S3Process } from './s3.ts';
 
-export interface Litestream {
-  readonly name: 'litestream-0.3' | 'litestream-0.5';
-  readonly binary: string;
-}
+process.env['AWS_ACCESS_KEY_ID'] ??= 'bench';
+process.env['AWS_SECRET_ACCESS_KEY'] ??= 'bench-secret';
 
 export function litestreams(): Litestream[] {
-  const { LITESTREAM_03, LITESTREAM_05 } = process.env;
-  const named: [Litestream['name'], string | undefined][] = [
-    ['litestream-0.3', LITESTREAM_03],
-    ['litestream-0.5', LITESTREAM_05],
-  ];
-  return named.flatMap(([name, binary]) => (binary === undefined || binary === '' ? [] : [{ name, binary }]));
+  return (['0.3', '0.5'] as const).flatMap((version) => Litestream.named(version) ?? []);
 }
 
-const ENVIRONMENT = { ...process.env, AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench-secret' };
-
-/** Replicates a database with default settings until it is stopped. */
-export class Sidecar {
-  readonly #child: ChildProcess;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-  }
-
-  /** Resolves when it has had time for its first snapshot. */
-  static async start({ binary }: Litestream, config: string): Promise<Sidecar> {
-    const child = spawn(binary, ['replicate', '-config', config], { stdio: 'ignore', env: ENVIRONMENT });
-    await sleep(2500);
-    if (child.exitCode !== null) throw new Error(`${binary} ended with ${child.exitCode}`);
-    return new Sidecar(child);
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    this.#child.kill('SIGTERM');
-    await once(this.#child, 'exit');
-  }
+export function placeOn(server: S3Process, prefix: string): Place {
+  return placeOnS3(server.endpoint, 'us-east-1', 'b', prefix);
 }
 
-/** A configuration both lines read. */
-export function configuration(database: string, server: S3Process, prefix: string): string {
-  return `dbs:
-  - path: ${database}
-    replicas:
-      - type: s3
-        bucket: b
-        path: ${prefix}
-        endpoint: ${server.endpoint}
-        region: us-east-1
-        force-path-style: true
-`;
+/** Replicates a database with default settings; resolves when it has had time for its first snapshot. */
+export async function startSidecar(litestream: Litestream, place: Place, database: string): Promise<Sidecar> {
+  const sidecar = litestream.replicate(place, database);
+  await sleep(2500);
+  if (sidecar.process.exitCode !== null) throw new Error(`${litestream.name} ended: ${sidecar.said}`);
+  return sidecar;
 }
 
 /** Restores a replica; answers milliseconds. */
 export async function litestreamRestore(
-  { binary }: Litestream,
-  config: string,
+  litestream: Litestream,
+  place: Place,
   database: string,
   output: string,
 ): Promise<number> {
   const began = performance.now();
-  const child = spawn(binary, ['restore', '-config', config, '-o', output, database], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: ENVIRONMENT,
-  });
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`${binary} restore ended with ${code}`);
+  const { ok, said } = await litestream.restoreWithin(600_000, place, database, output);
+  if (!ok) throw new Error(`${litestream.name} did not restore: ${said}`);
   return performance.now() - began;
 }

@@ -1,6 +1,6 @@
 /** How fast a restore is against what decoding and the disk allow, and what one page costs without a restore. */
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,7 +15,7 @@ import { loadTimeline } from '../replica/timeline.ts';
 import { writeLargeReplica } from '../test/history/large-replica.ts';
 import { Seeded } from '../test/history/seeded.ts';
 import { figure, ratios, type Bench, type Context, type Figure } from './figure.ts';
-import { configuration, litestreamRestore, litestreams } from './litestream.ts';
+import { litestreamRestore, litestreams, placeOn } from './litestream.ts';
 import type { RestoredOnce } from './restore-once.ts';
 import { between, S3Process } from './s3.ts';
 
@@ -73,15 +73,13 @@ async function* beside(
   const [litestream] = litestreams().filter(({ name }) => name === 'litestream-0.3');
   const path = join(folder, 'restored.db');
   const database = join(folder, 'app.db');
-  const config = join(folder, 'litestream.yml');
-  writeFileSync(config, configuration(database, server, 'app'));
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let pair = 0; pair < pairs; pair++) {
     ours.push((await once(server.url('app'), path)).milliseconds);
     rmSync(path);
     if (litestream === undefined) continue;
-    theirs.push(await litestreamRestore(litestream, config, database, path));
+    theirs.push(await litestreamRestore(litestream, placeOn(server, 'app'), database, path));
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
   }
   yield figure('restore-s3-ms', `restore of ${size} from S3`, 'ms', ours);

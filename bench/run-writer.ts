@@ -1,9 +1,10 @@
 /** Runs the benchmarks' app with one way of backing it up, or none. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { configuration, Sidecar, type Litestream } from './litestream.ts';
+import type { Litestream } from '../test/interop/litestream.ts';
+import { placeOn, startSidecar } from './litestream.ts';
 import type { S3Process } from './s3.ts';
 import type { FromWriter, Work, Written } from './writer.ts';
 
@@ -30,9 +31,7 @@ export async function runWriter(
       return await write({ ...work, database, ...(way === 'seawall' ? { replica: server.url(prefix) } : {}) }, moment);
     }
     // Litestream waits for the database, as a sidecar does that is started before the app.
-    const config = join(scene, 'litestream.yml');
-    writeFileSync(config, configuration(database, server, prefix));
-    const sidecar = await Sidecar.start(way, config);
+    const sidecar = await startSidecar(way, placeOn(server, prefix), database);
     try {
       return await write({ ...work, database }, moment);
     } finally {

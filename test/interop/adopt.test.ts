@@ -3,24 +3,17 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import { errorOf, seawallJson } from '../cli/seawall.ts';
 import { hashOf } from '../history/history.ts';
-import { Scene } from '../shipper/scene.ts';
-import { withLitestream } from './litestream.ts';
-import { RecordedDatabase, timestamp } from './recorded.ts';
+import { timestamp } from './recorded.ts';
+import { withLitestream } from './with-litestream.ts';
 
 withLitestream(
   ['0.3'],
   'its replica is taken over in its generation, restored by both, and taken back',
-  async (litestream, placeIn) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const place = await placeIn(scene.folder);
-    scene.bucket = place.url;
-    const store = await openStore(place.url);
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(3, 'before the sidecar');
     {
       await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
@@ -73,7 +66,5 @@ withLitestream(
     const found = await recorded.restoredBy(litestream, place);
     assert.ok(found.ok, found.said);
     assert.equal((await loadTimeline(store)).generations.length, 2);
-    recorded.close();
-    await store.close();
   },
 );

@@ -5,21 +5,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadLtxHistory } from '../../replica/ltx/history.ts';
 import { segmentKey } from '../../replica/layout.ts';
-import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
-import { Scene } from '../shipper/scene.ts';
-import { withLitestream } from './litestream.ts';
-import { RecordedDatabase, timestamp } from './recorded.ts';
+import { timestamp } from './recorded.ts';
+import { withLitestream } from './with-litestream.ts';
 
 withLitestream(
   ['0.3', '0.5'],
   'a missing and a damaged object are named by us, where it restores something else',
-  async (litestream, placeIn) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const place = await placeIn(scene.folder);
-    const store = await openStore(place.url);
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(1, 'before the sidecar');
     {
       await using sidecar = litestream.replicate(place, scene.database, {
@@ -69,7 +63,6 @@ withLitestream(
     );
     await store.put(key, body);
     assert.deepEqual((await verify(store)).problems, []);
-    await store.close();
     rmSync(join(scene.folder, '.app.db-litestream'), { recursive: true, force: true });
   },
 );

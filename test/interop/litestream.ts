@@ -1,17 +1,12 @@
 /** Real Litestream programs, and the places they and Seawall share. */
+import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { test } from 'node:test';
+import { writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
-import assert from 'node:assert/strict';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 
 const run = promisify(execFile);
-const { LITESTREAM_03 = '', LITESTREAM_05 = '', SEAWALL_TEST_S3: endpoint = '' } = process.env;
-const { SEAWALL_TEST_S3_BUCKET: bucket = 'seawall', AWS_REGION: region = 'us-east-1' } = process.env;
 
 /** Litestream 0.5 does not start where a bundle of certificates is named for the AWS SDK. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'AWS_CA_BUNDLE'));
@@ -40,12 +35,32 @@ export class Litestream {
     this.#binary = binary;
   }
 
-  /** Restores what `place` holds of the database `path` into `output`. */
-  async restore(place: Place, path: string, output: string, ...flags: readonly string[]): Promise<Outcome> {
+  /** The one whose binary the environment names: LITESTREAM_03 or LITESTREAM_05. */
+  static named(version: '0.3' | '0.5'): Litestream | undefined {
+    const binary = process.env[variableOf(version)] ?? '';
+    return binary === '' ? undefined : new Litestream(version, binary);
+  }
+
+  get name(): 'litestream-0.3' | 'litestream-0.5' {
+    return `litestream-${this.version}`;
+  }
+
+  /** Restores what `place` holds of the database `path` into `output`, within a minute. */
+  restore(place: Place, path: string, output: string, ...flags: readonly string[]): Promise<Outcome> {
+    return this.restoreWithin(60_000, place, path, output, ...flags);
+  }
+
+  async restoreWithin(
+    timeout: number,
+    place: Place,
+    path: string,
+    output: string,
+    ...flags: readonly string[]
+  ): Promise<Outcome> {
     const config = this.configure(place, path, {});
     const args = ['restore', '-config', config, '-o', output, ...flags, path];
     try {
-      const { stdout, stderr } = await run(this.#binary, args, { timeout: 60_000, env: ENVIRONMENT });
+      const { stdout, stderr } = await run(this.#binary, args, { timeout, env: ENVIRONMENT });
       return { ok: true, said: stdout + stderr };
     } catch (error) {
       const { stdout, stderr, killed } = error as { stdout: string; stderr: string; killed: boolean };
@@ -116,44 +131,13 @@ export class Sidecar implements AsyncDisposable {
   }
 }
 
-const LITESTREAM_3 = LITESTREAM_03 === '' ? undefined : new Litestream('0.3', LITESTREAM_03);
-const LITESTREAM_5 = LITESTREAM_05 === '' ? undefined : new Litestream('0.5', LITESTREAM_05);
-
-/** Defines a test for each named program and each kind of place; one that says so where none is named. */
-export function withLitestream(
-  versions: readonly Litestream['version'][],
-  name: string,
-  body: (litestream: Litestream, placeIn: (folder: string) => Promise<Place>) => Promise<void>,
-  where: 'everywhere' | 'folder' = 'everywhere',
-): void {
-  for (const version of versions) {
-    const litestream = version === '0.3' ? LITESTREAM_3 : LITESTREAM_5;
-    if (litestream === undefined) {
-      const variable = `LITESTREAM_${version.replace('.', '')}`;
-      test(`Litestream ${version} is not here: name its binary in ${variable} to see that ${name}`, () => {
-        assert.equal(process.env[variable] ?? '', '');
-      });
-      continue;
-    }
-    test(`Litestream ${version}, folder: ${name}`, () => body(litestream, folderIn));
-    if (endpoint !== '' && where === 'everywhere')
-      test(`Litestream ${version}, S3: ${name}`, () => body(litestream, bucketPrefix));
-  }
+/** The environment's variable that names the binary of a version. */
+export function variableOf(version: Litestream['version']): string {
+  return `LITESTREAM_${version.replace('.', '')}`;
 }
 
-function folderIn(folder: string): Promise<Place> {
-  const path = join(folder, 'replica');
-  mkdirSync(path, { recursive: true });
-  return Promise.resolve({ kind: 'folder', url: path, settings: ['type: file', `path: ${path}`] });
-}
-
-async function bucketPrefix(): Promise<Place> {
-  const client = new S3Client({ endpoint, region, forcePathStyle: true });
-  await client.send(new CreateBucketCommand({ Bucket: bucket })).catch((error: unknown) => {
-    if (!(error instanceof Error && error.name.includes('BucketAlready'))) throw error;
-  });
-  client.destroy();
-  const prefix = `interop/${randomUUID()}`;
+/** A prefix of a bucket on a server that is addressed by path, with the credentials of the environment. */
+export function placeOnS3(endpoint: string, region: string, bucket: string, prefix: string): Place {
   return {
     kind: 'S3',
     url: `s3://${bucket}/${prefix}?region=${region}&endpoint=${encodeURIComponent(endpoint)}`,
@@ -168,4 +152,8 @@ async function bucketPrefix(): Promise<Place> {
       `secret-access-key: ${process.env['AWS_SECRET_ACCESS_KEY'] ?? ''}`,
     ],
   };
+}
+
+export function placeInFolder(path: string): Place {
+  return { kind: 'folder', url: path, settings: ['type: file', `path: ${path}`] };
 }

@@ -7,14 +7,12 @@ import { drill } from '../../replica/drill.ts';
 import { loadLtxHistory, stateTime } from '../../replica/ltx/history.ts';
 import { openAt } from '../../replica/replica.ts';
 import { restore } from '../../replica/restore.ts';
-import { openStore } from '../../replica/store/open.ts';
 import { LATEST, type Target } from '../../replica/target.ts';
 import { verify } from '../../replica/verify.ts';
 import { expectKind } from '../history/expect.ts';
 import { hashOf } from '../history/history.ts';
-import { Scene } from '../shipper/scene.ts';
-import { withLitestream, type LitestreamSettings } from './litestream.ts';
-import { RecordedDatabase } from './recorded.ts';
+import type { LitestreamSettings } from './litestream.ts';
+import { withLitestream } from './with-litestream.ts';
 
 /** Quick enough to see levels, snapshots and the end of level 0 within seconds. */
 const QUICK: LitestreamSettings = {
@@ -35,11 +33,7 @@ const QUICK: LitestreamSettings = {
 withLitestream(
   ['0.5'],
   'its bucket of LTX files is listed, verified, restored and read by us',
-  async (litestream, placeIn) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const place = await placeIn(scene.folder);
-    const store = await openStore(place.url);
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(2, 'before the sidecar');
     {
       await using sidecar = litestream.replicate(place, scene.database, QUICK);
@@ -105,6 +99,5 @@ withLitestream(
     const drilled = await drill(store, { now: Date.now(), random: 0.4, elapsed: () => performance.now() });
     assert.ok(drilled.passed);
     assert.match(drilled.moments[1]!.at, /^txid:/);
-    await store.close();
   },
 );

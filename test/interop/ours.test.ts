@@ -1,30 +1,20 @@
 /** Litestream restores what Seawall wrote: at latest and at times, after everything that Seawall does to a bucket. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compact } from '../../replica/compact.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { openStore } from '../../replica/store/open.ts';
-import type { Store } from '../../replica/store/store.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { ShipperOptions } from '../../shipper/index.ts';
-import { Scene } from '../shipper/scene.ts';
-import { withLitestream, type Place } from './litestream.ts';
-import { RecordedDatabase, timestamp, type Mark } from './recorded.ts';
+import { placeInFolder, type Place } from './litestream.ts';
+import { type RecordedDatabase, timestamp, type Mark } from './recorded.ts';
+import { withLitestream } from './with-litestream.ts';
 
 /** Small enough for many indexes. */
 const OPTIONS: Partial<ShipperOptions> = { checkpointAt: '64KiB', sealAt: '256KiB', segmentSize: '64KiB' };
-
-async function withStore<T>(place: Place, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore(place.url);
-  try {
-    return await work(store);
-  } finally {
-    await store.close();
-  }
-}
 
 /** Ships a few bursts, each in an index of its own, and marks the state after each. */
 async function shipBursts(recorded: RecordedDatabase, place: Place, name: string, bursts: number): Promise<Mark[]> {
@@ -44,11 +34,7 @@ async function shipBursts(recorded: RecordedDatabase, place: Place, name: string
 withLitestream(
   ['0.3', '0.5'],
   'restores every state of a bucket of ours, at latest and at times',
-  async (litestream, placeIn) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const place = await placeIn(scene.folder);
-    scene.bucket = place.url;
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(3, 'before the shipper');
     const marks = await shipBursts(recorded, place, 'first run', 3);
     await recorded.expectRestored(litestream, place, marks.at(-1)!);
@@ -67,12 +53,10 @@ withLitestream(
     await everywhere();
 
     // Compaction adds a snapshot whose time is later than that of the state in it.
-    await withStore(place, async (store) => {
-      const { current } = await loadTimeline(store);
-      assert.ok(current!.segments.at(-1)!.index >= 3, 'several indexes');
-      const outcome = await compact(store, { policy: 'always', now: Date.now() });
-      assert.equal(outcome.kind, 'compacted');
-    });
+    const { current } = await loadTimeline(store);
+    assert.ok(current!.segments.at(-1)!.index >= 3, 'several indexes');
+    const outcome = await compact(store, { policy: 'always', now: Date.now() });
+    assert.equal(outcome.kind, 'compacted');
     await everywhere();
     marks.push(...(await shipBursts(recorded, place, 'after compaction', 2)));
     await everywhere();
@@ -91,61 +75,50 @@ withLitestream(
     }
 
     // Retention, down to the newest chain.
-    const kept = await withStore(place, async (store) => {
-      await compact(store, { policy: 'always', now: Date.now() });
-      const policy = { window: 0, daily: 0, weekly: 0, monthly: 0, grace: 0 };
-      const report = await retain(store, { policy, now: Date.now() + 1000 });
-      assert.ok(report.freed.objects > 10, `${report.freed.objects} objects went`);
-      assert.deepEqual((await verify(store)).problems, []);
-      return loadTimeline(store);
-    });
-    assert.equal(kept.generations.length, 1);
+    await compact(store, { policy: 'always', now: Date.now() });
+    const policy = { window: 0, daily: 0, weekly: 0, monthly: 0, grace: 0 };
+    const report = await retain(store, { policy, now: Date.now() + 1000 });
+    assert.ok(report.freed.objects > 10, `${report.freed.objects} objects went`);
+    assert.deepEqual((await verify(store)).problems, []);
+    assert.equal((await loadTimeline(store)).generations.length, 1);
     await recorded.expectRestored(litestream, place, marks.at(-1)!);
     const last = await shipBursts(recorded, place, 'after retention', 2);
     await recorded.expectRestored(litestream, place, last[0]!, ...timestamp(last[0]!));
     await recorded.expectRestored(litestream, place, last[1]!);
-    recorded.close();
   },
 );
 
 withLitestream(
   ['0.3', '0.5'],
   'never restores a state that was none, wherever a retention stops',
-  async (litestream) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const bucket = join(scene.folder, 'whole');
-    mkdirSync(bucket);
-    const folder = (path: string): Place => ({ kind: 'folder', url: path, settings: ['type: file', `path: ${path}`] });
-    const place = folder(bucket);
-    scene.bucket = bucket;
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(3, 'before the shipper');
     const early = await shipBursts(recorded, place, 'early', 3);
-    await withStore(place, (store) => compact(store, { policy: 'always', now: Date.now() }));
+    await compact(store, { policy: 'always', now: Date.now() });
     const later = await shipBursts(recorded, place, 'later', 3);
-    await withStore(place, (store) => compact(store, { policy: 'always', now: Date.now() }));
+    await compact(store, { policy: 'always', now: Date.now() });
     await shipBursts(recorded, place, 'latest', 2);
     recorded.close();
     const latest = recorded.marks.at(-1)!;
     const policy = { window: 0, daily: 0, weekly: 0, monthly: 0, grace: 0 };
-    const doomed = await withStore(place, (store) => retain(store, { policy, now: Date.now() + 1000, dryRun: true }));
+    const doomed = await retain(store, { policy, now: Date.now() + 1000, dryRun: true });
     const keys = doomed.delete.map(({ key }) => key);
     assert.ok(keys.length > 8, `${keys.length} objects to delete`);
     let refused = 0;
     for (let gone = 1; gone <= keys.length; gone += Math.ceil(keys.length / 8)) {
       const half = join(scene.folder, `half-${gone}`);
-      cpSync(bucket, half, { recursive: true, preserveTimestamps: true });
+      cpSync(scene.bucket, half, { recursive: true, preserveTimestamps: true });
       for (const key of keys.slice(0, gone)) rmSync(join(half, key));
-      await recorded.expectRestored(litestream, folder(half), latest);
+      await recorded.expectRestored(litestream, placeInFolder(half), latest);
       for (const mark of [early.at(-1)!, ...later]) {
-        const found = await recorded.restoredBy(litestream, folder(half), ...timestamp(mark));
+        const found = await recorded.restoredBy(litestream, placeInFolder(half), ...timestamp(mark));
         if (found.ok)
           assert.ok(found.state !== undefined, `${mark.name} with ${gone} objects gone: a state it never had`);
         else refused++;
       }
-      await withStore(folder(half), async (store) => {
-        await restore(store, join(scene.folder, `ours-${gone}.db`), {});
-      });
+      const remains = await openStore(half);
+      await restore(remains, join(scene.folder, `ours-${gone}.db`), {});
+      await remains.close();
       rmSync(half, { recursive: true });
     }
     assert.ok(refused > 0, 'some times are refused once their WAL is gone');

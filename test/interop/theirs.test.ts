@@ -6,14 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compact } from '../../replica/compact.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
-import { openStore } from '../../replica/store/open.ts';
 import { LATEST, type Target } from '../../replica/target.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import { hashOf } from '../history/history.ts';
-import { Scene } from '../shipper/scene.ts';
-import { withLitestream, type LitestreamSettings } from './litestream.ts';
-import { RecordedDatabase, timestamp, type Mark } from './recorded.ts';
+import type { LitestreamSettings } from './litestream.ts';
+import { timestamp, type Mark } from './recorded.ts';
+import { withLitestream } from './with-litestream.ts';
 
 /** Quick enough to see several indexes within seconds. */
 const INDEXES = {
@@ -29,11 +28,7 @@ const RETAINING = {
 withLitestream(
   ['0.3'],
   'its bucket, written under load, is listed, verified, restored, compacted and retained by us',
-  async (litestream, placeIn) => {
-    await using scene = new Scene();
-    const recorded = new RecordedDatabase(scene);
-    const place = await placeIn(scene.folder);
-    const store = await openStore(place.url);
+  async ({ litestream, scene, recorded, place, store }) => {
     recorded.write(2, 'before the sidecar');
 
     const marks: Mark[] = [];
@@ -101,6 +96,5 @@ withLitestream(
     assert.equal((await loadTimeline(store)).generations.length, 1);
     await same();
     assert.deepEqual((await verify(store)).problems, []);
-    await store.close();
   },
 );
