@@ -4,7 +4,7 @@ import { ContinuityLost } from './capture.ts';
 import type { Follower } from './follower.ts';
 import type { Health } from './health.ts';
 import type { LiveDatabase } from './live-database.ts';
-import { reopen } from './reopening.ts';
+import { reopen } from './opening.ts';
 import type { Look } from './rounds.ts';
 import { WalWatch } from './wal-watch.ts';
 

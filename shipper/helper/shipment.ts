@@ -9,7 +9,7 @@ import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
 import type { Request, ShipperEvent } from '../protocol.ts';
 import { placed } from './database-place.ts';
-import { LiveDatabase } from './live-database.ts';
+import { open } from './opening.ts';
 import { Replicator } from './replicator.ts';
 import type { Rounds } from './rounds.ts';
 import { StateLock } from './state-lock.ts';
@@ -99,7 +99,7 @@ export class Shipment {
     this.#opened.push(() => store.close());
     if (mayRestore) await whole.take(signal, () => this.#bringBack(settings.database, store));
     signal.throwIfAborted();
-    const live = LiveDatabase.open(settings.database, settings.enableWal ? { prepare: switchToWal } : {});
+    const live = await open(settings, signal);
     try {
       this.#replicator = new Replicator({
         settings,

@@ -65,6 +65,25 @@ test('an app that holds the file exclusively: refused at start; later SQLite ref
   db.close();
 });
 
+test('a lock that passes within seconds is waited for at a start', async () => {
+  await using scene = new Scene();
+  const db = ready(scene.database);
+  db.pragma('locking_mode = EXCLUSIVE');
+  db.exec('INSERT INTO t (b) VALUES (1)');
+  const starting = scene.ship();
+  await sleep(1500);
+  db.pragma('locking_mode = NORMAL');
+  db.prepare('SELECT count(*) FROM t').get();
+  const shipper = await starting;
+  assert.deepEqual(
+    scene.events.filter(({ type }) => type === 'problem'),
+    [],
+  );
+  await identical(scene);
+  await shipper.stop();
+  db.close();
+});
+
 test('network file systems are refused by name, with the option to override', () => {
   for (const [type, name] of [
     [0x6969, 'NFS'],

@@ -225,7 +225,7 @@ test('a snapshot that was given up but arrived all the same is gone on from, not
     kind: 'slow',
     latency: 3000,
     times: 1,
-    match: ({ method, key }) => method === 'PUT' && (key.includes('/snapshots/')),
+    match: ({ method, key }) => method === 'PUT' && key.includes('/snapshots/'),
   });
   for (const suffix of ['-wal', '-shm']) rmSync(scene.database + suffix, { force: true });
   renameSync(`${scene.folder}/other.db`, scene.database);
