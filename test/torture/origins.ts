@@ -69,7 +69,8 @@ export class Origins {
         hold(takeover, () => `${name}: nobody else was at work`);
         return;
       case 'unfinished-transaction':
-        hold((await this.#endOf(parent)) === 'unfinished', () => `${name}: ${parent} ends on a commit`);
+        // One that was taken over from may have finished its transaction after it was looked at.
+        hold(takeover || (await this.#endOf(parent)) === 'unfinished', () => `${name}: ${parent} ends on a commit`);
         return;
       case 'mostly-different': {
         const { differing, pages } = await this.#difference(facts);
