@@ -6,12 +6,11 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isKind, type ErrorFacts, type ErrorKind } from './errors.ts';
-import { formatChecksum } from './format/page-hashes.ts';
-import type { Proof } from './image-proof.ts';
 import { DRILLS } from './layout.ts';
 import { chooseIn, loadReplica, pastTarget, type Replica } from './replica.ts';
 import type { Restorable, WrittenState } from './restorable.ts';
 import { restoreState } from './restore.ts';
+import { restoredFacts, type RestoredFacts } from './restored-facts.ts';
 import { seal, type Json } from './sealed-json.ts';
 import type { Store } from './store/store.ts';
 import { formatTarget, formatTime, LATEST, type Target } from './target.ts';
@@ -41,15 +40,7 @@ export type IntegrityOutcome =
   | { readonly outcome: 'damaged'; readonly findings: readonly string[] }
   | { readonly outcome: 'not-run'; readonly why: string };
 
-export interface DrilledState {
-  readonly position: string;
-  /** RFC 3339. */
-  readonly time: string;
-  readonly pages: number;
-  readonly pageSize: number;
-  readonly bytes: number;
-  readonly checksum: string;
-  readonly proof: Proof;
+export interface DrilledState extends RestoredFacts {
   readonly integrity: IntegrityOutcome;
   readonly seconds: number;
 }
@@ -125,16 +116,9 @@ async function restoreOnce(state: Restorable, options: DrillOptions): Promise<Dr
   if (options.integrity === undefined || why !== undefined) {
     done = { ...(await write(NOWHERE, memory)), integrity: { outcome: 'not-run', why: why ?? '' } };
   } else done = await checked(state, options.integrity, memory);
-  const { position, pages, pageSize, checksum, proof, integrity } = done;
   return {
-    position,
-    time: formatTime(state.time),
-    pages,
-    pageSize,
-    bytes: pages * pageSize,
-    checksum: formatChecksum(checksum),
-    proof,
-    integrity,
+    ...restoredFacts(state, done),
+    integrity: done.integrity,
     seconds: Number(((options.elapsed() - began) / 1000).toFixed(3)),
   };
 }

@@ -49,11 +49,12 @@ export const restoreCommand: Command = {
   async run(line, terminal) {
     const at = line.text('at') ?? 'latest';
     const target = await interpret(() => parseTarget(at));
-    refuseFuture(target, Date.now());
     const path = line.required('output', 'file');
     if (path === '-') throw new UsageError('--output must be a file: a database is proven before it is let out');
     const force = line.has('force');
+    // There the function's clock tells what is still to come.
     if (line.has('lambda')) return restoreByFunction(line, terminal, { at, path, force });
+    refuseFuture(target, Date.now());
     for (const flag of ['database', 'region']) {
       if (line.has(flag)) throw new UsageError(`--${flag} goes with --lambda; without it, the replica’s URL says that`);
     }

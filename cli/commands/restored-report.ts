@@ -1,31 +1,23 @@
 /** What a restore says when it is done, whoever did the work. */
-import type { Proof } from '../../replica/image-proof.ts';
+import type { RestoredFacts } from '../../replica/restored-facts.ts';
 import type { JsonDocument, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatTime } from '../../replica/target.ts';
 import { columns, momentWords, sizeWords } from '../wording.ts';
 
-export interface RestoredFacts {
+export interface RestoredFile extends Omit<RestoredFacts, 'time'> {
   readonly path: string;
   /** The point as it was asked for. */
   readonly target: string;
-  readonly position: string;
   /** When the restored state was captured, milliseconds since 1970. */
   readonly time: number;
-  readonly pages: number;
-  readonly pageSize: number;
-  readonly bytes: number;
-  readonly checksum: string;
-  readonly proof: Proof;
   /** Frames of WAL that were read; undefined where that is not known. */
   readonly frames: number | undefined;
   readonly seconds: number;
-  /** What was found damaged and did not matter. */
-  readonly warnings: readonly string[];
 }
 
 /** `origin` is told besides, by its names. */
-export function restoredReport(facts: RestoredFacts, origin: Readonly<Record<string, string>> = {}): Report {
+export function restoredReport(facts: RestoredFile, origin: Readonly<Record<string, string>> = {}): Report {
   const { path, time, seconds, pages, pageSize, bytes, ...rest } = facts;
   const document: JsonDocument = {
     path,
@@ -57,7 +49,7 @@ export function restoredReport(facts: RestoredFacts, origin: Readonly<Record<str
 }
 
 /** What the restore has proven, and what it has not. */
-export function proofWords({ proof, frames }: Pick<RestoredFacts, 'proof' | 'frames'>): string {
+export function proofWords({ proof, frames }: Pick<RestoredFile, 'proof' | 'frames'>): string {
   if (proof === 'recorded') return 'the checksum equals the one taken from the live database';
   const own =
     proof === 'files'

@@ -1,24 +1,13 @@
 /** What the restore function answers, as far as the command line needs it; nothing of it is taken on trust. */
 import { SeawallError } from '../../replica/errors.ts';
-import type { Proof } from '../../replica/image-proof.ts';
+import type { RestoredFacts } from '../../replica/restored-facts.ts';
 import { isPageSize } from '../../replica/wal/format.ts';
 
-export interface FunctionAnswer {
-  readonly position: string;
-  /** When the restored state was captured, RFC 3339. */
-  readonly time: string;
-  readonly pages: number;
-  readonly pageSize: number;
-  readonly bytes: number;
-  /** Sixteen hex digits. */
-  readonly checksum: string;
-  readonly proof: Proof;
+export interface FunctionAnswer extends RestoredFacts {
   readonly bucket: string;
   readonly key: string;
   /** Where the file can be fetched for a while. */
   readonly url: string;
-  /** What was found damaged and did not matter. */
-  readonly warnings: readonly string[];
 }
 
 /** Throws `unsupported` (FUNCTION_ANSWER), naming the field, for anything but a restore's whole answer. */

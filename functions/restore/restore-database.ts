@@ -1,9 +1,9 @@
 /** Restores a database into an object of the bucket, or says how it would. */
-import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import type { Proof } from '../../replica/image-proof.ts';
 import { choose } from '../../replica/replica.ts';
 import type { Restorable } from '../../replica/restorable.ts';
 import { restoreToObject, type RestoredObject } from '../../replica/restore-to-object.ts';
+import { restoredFacts, type RestoredFacts } from '../../replica/restored-facts.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';
@@ -38,16 +38,9 @@ export interface RestoreDeps {
 }
 
 /** Times are RFC 3339, sizes bytes. */
-export interface RestoreAnswer {
+export interface RestoreAnswer extends RestoredFacts {
   readonly dryRun: false;
   readonly database: string;
-  readonly position: string;
-  readonly time: string;
-  readonly pages: number;
-  readonly pageSize: number;
-  readonly bytes: number;
-  readonly checksum: string;
-  readonly proof: Proof;
   readonly seconds: number;
   readonly bucket: string;
   readonly key: string;
@@ -107,21 +100,13 @@ async function answerTo(
       ? await restoreChecked(database, state, target, key, deps)
       : await restoreToObject(state, target, key, { memory, onProgress: progress(log, database) });
   const seconds = (deps.now() - began) / 1000;
-  const { pages, pageSize, bytes, proof } = restored;
   const facts = {
     database,
-    position: restored.position,
-    time: formatTime(restored.time),
-    pages,
-    pageSize,
-    bytes,
-    checksum: formatChecksum(restored.checksum),
-    proof,
+    ...restoredFacts(state, restored),
     seconds,
     bucket: deps.bucket,
     key,
     verification: request.verify,
-    warnings: state.warnings,
   };
   log.info('restored', facts);
   return { dryRun: false, ...facts, url: await deps.presign(key) };

@@ -51,19 +51,9 @@ export function frameSize(pageSize: number): number {
   return FRAME_HEADER_SIZE + pageSize;
 }
 
-/** Frames that lie wholly before byte `offset` of a WAL file. */
-export function framesBefore(offset: number, pageSize: number): number {
-  return offset <= WAL_HEADER_SIZE ? 0 : Math.floor((offset - WAL_HEADER_SIZE) / frameSize(pageSize));
-}
-
 /** The byte at which the frame after `frames` frames begins. */
 export function offsetAfter(frames: number, pageSize: number): number {
   return WAL_HEADER_SIZE + frames * frameSize(pageSize);
-}
-
-/** Whether a byte offset is 0, or lies on a frame boundary. */
-export function isFrameBoundary(offset: number, pageSize: number): boolean {
-  return offset === 0 || (offset >= WAL_HEADER_SIZE && (offset - WAL_HEADER_SIZE) % frameSize(pageSize) === 0);
 }
 
 /** Parses and checks a WAL header. Throws `corrupt` with a WAL_HEADER_… code. */

@@ -68,7 +68,7 @@ export class FollowedDatabase {
   #try<T>(act: (follower: Follower) => T): T | undefined {
     if (this.#follower === undefined || this.#open === undefined) return undefined;
     try {
-      this.#open.watch.checkPlace();
+      this.#open.live.checkPlace();
       return act(this.#follower);
     } catch (error) {
       this.#noted(error);

@@ -87,23 +87,21 @@ export class Follower {
   }
 
   /**
-   * Looks at the WAL once. Returns whether there are commits that are not captured yet. Throws
-   * {@link ContinuityLost} when the WAL no longer continues what was captured.
+   * Looks at the WAL once. Throws {@link ContinuityLost} when the WAL no longer continues what was captured.
    */
-  look(): boolean {
+  look(): void {
     const wal = this.#live.walIndex();
-    if (wal === undefined) return this.hasNews();
+    if (wal === undefined) return;
     const end = this.#enter(wal);
     if (end === undefined) {
       this.#maintain(wal, 'idle');
-      return false;
+      return;
     }
     const busy = end > (this.#seen.at(-1)?.offset ?? this.#point.offset);
     if (busy) this.#remember(end);
     if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
     else if (!busy || performance.now() - this.#lastPinned >= PIN_PAUSE) this.#advancePin(wal);
     this.#maintain(wal, this.#overdue() ? 'overdue' : busy ? 'busy' : 'idle');
-    return this.hasNews();
   }
 
   /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */

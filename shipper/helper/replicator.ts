@@ -24,6 +24,7 @@ import { SegmentShipping } from './segment-shipping.ts';
 import type { Look, Rounds } from './rounds.ts';
 import { Shipped } from './shipped.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
+import { SnapshotRequests } from './snapshot-requests.ts';
 import { Staging } from './staging.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
 import type { Turns } from './turns.ts';
@@ -54,6 +55,7 @@ export class Replicator {
   readonly #health: Health;
   readonly #heartbeat: Heartbeat;
   readonly #waiters = new SyncWaiters();
+  readonly #snapshots = new SnapshotRequests();
   readonly #pause = new Pause();
   readonly #database: FollowedDatabase;
   #era = 0;
@@ -65,7 +67,6 @@ export class Replicator {
   #stopping = false;
   #running: Promise<unknown> | undefined;
   #firstFailure: ((error: unknown) => void) | undefined;
-  #snapshotAsked: { readonly resolve: (key: string) => void; readonly reject: (error: unknown) => void }[] = [];
 
   constructor(context: ReplicatorContext) {
     this.#context = context;
@@ -111,10 +112,9 @@ export class Replicator {
   /** Makes a snapshot at the end of the present index; answers its key. */
   snapshot(): Promise<string> {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
-    return new Promise((resolve, reject) => {
-      this.#snapshotAsked.push({ resolve, reject });
-      this.#pause.end();
-    });
+    const made = this.#snapshots.ask();
+    this.#pause.end();
+    return made;
   }
 
   status(): ShipperStatus {
@@ -219,7 +219,7 @@ export class Replicator {
   }
 
   #mayPause(): boolean {
-    return !this.#stopping && this.#lost === undefined && !this.#urgent && this.#snapshotAsked.length === 0;
+    return !this.#stopping && this.#lost === undefined && !this.#urgent && !this.#snapshots.waiting;
   }
 
   /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
@@ -309,33 +309,34 @@ export class Replicator {
   }
 
   async #takeSnapshots(): Promise<void> {
-    const asked = this.#snapshotAsked;
     const { live, follower } = this.#database;
-    if (asked.length === 0 || live === undefined || follower === undefined) return;
-    this.#snapshotAsked = [];
+    if (!this.#snapshots.waiting || live === undefined || follower === undefined) return;
     try {
-      const gone = await this.#shipping.checkClaim(this.#abort.signal);
-      if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
-      const { signal } = this.#attempt;
-      const { whole } = this.#context;
-      const written = await whole.take(signal, () =>
-        takeSnapshot({ ...this.#context, live }, follower, {
-          codec: this.#codec,
-          signal,
-          whole,
-          limits: holdLimits(this.#context.settings),
-          shipCaptured: (held) => this.#shipStaged(held),
-        }),
-      );
-      this.#shipped.snapshot(written.size);
-      for (const { resolve } of asked) resolve(written.key);
+      await this.#snapshots.answer(() => this.#takeSnapshot(live, follower));
     } catch (error) {
-      for (const { reject } of asked) reject(error instanceof ContinuityLost ? interrupted(error) : error);
       if (error instanceof ContinuityLost) this.#database.lostBy(error);
       else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
         this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
       } else if (error instanceof Fenced) throw error;
     }
+  }
+
+  async #takeSnapshot(live: LiveDatabase, follower: Follower): Promise<string> {
+    const gone = await this.#shipping.checkClaim(this.#abort.signal);
+    if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
+    const { signal } = this.#attempt;
+    const { whole } = this.#context;
+    const { key, size } = await whole.take(signal, () =>
+      takeSnapshot({ ...this.#context, live }, follower, {
+        codec: this.#codec,
+        signal,
+        whole,
+        limits: holdLimits(this.#context.settings),
+        shipCaptured: (held) => this.#shipStaged(held),
+      }),
+    );
+    this.#shipped.snapshot(size);
+    return key;
   }
 
   /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
@@ -397,10 +398,6 @@ export class Replicator {
 
   #rejectAll(error: unknown): void {
     this.#waiters.rejectAll(error);
-    for (const { reject } of this.#snapshotAsked.splice(0)) reject(error);
+    this.#snapshots.rejectAll(error);
   }
-}
-
-function interrupted({ message }: ContinuityLost): SeawallError {
-  return new SeawallError('refused', 'SNAPSHOT_INTERRUPTED', `no snapshot was made: ${message}; ask again later`);
 }

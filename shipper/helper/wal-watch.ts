@@ -26,14 +26,10 @@ export class WalWatch {
 
   /** Throws {@link ContinuityLost}; `database-replaced`: nothing may be done with the live database any more. */
   look(follower: Follower | undefined): void {
-    this.checkPlace();
+    this.#live.checkPlace();
     this.#checkFile();
     if (follower !== undefined) follower.look();
     else this.#keepShort();
-  }
-
-  checkPlace(): void {
-    this.#live.checkPlace();
   }
 
   #keepShort(): void {

@@ -13,22 +13,13 @@ import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper } from '../../shipper/index.ts';
+import { blobTable } from './blob-table.ts';
 import { crash, Scene } from './scene.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 
 const PAGE = 4096;
 
-function ready(scene: Scene, rows = 4000): Database.Database {
-  const db = new Database(scene.database);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = OFF');
-  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
-  const insert = db.prepare('INSERT INTO t (b) VALUES (randomblob(2000))');
-  db.transaction(() => {
-    for (let i = 0; i < rows; i++) insert.run();
-  })();
-  return db;
-}
+const ready = (scene: Scene, rows = 4000): Database.Database => blobTable(scene.database, rows);
 
 async function current(scene: Scene): Promise<Generation> {
   return (await loadTimeline(await openStore(scene.bucket))).current!;

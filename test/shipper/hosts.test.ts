@@ -10,14 +10,13 @@ import { SeawallError } from '../../replica/errors.ts';
 import { refuseNetwork } from '../../shipper/helper/database-place.ts';
 import { hasWalResetBug } from '../../shipper/wal-reset-bug.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
+import { blobTable } from './blob-table.ts';
 import { withFileSystem } from './file-system.ts';
 import { alive, Scene } from './scene.ts';
 
 function ready(path: string): Database.Database {
-  const db = new Database(path);
-  db.pragma('journal_mode = WAL');
-  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
-  for (let i = 0; i < 20; i++) db.exec('INSERT INTO t (b) VALUES (randomblob(4000))');
+  const db = blobTable(path, 20, 4000);
+  db.pragma('synchronous = FULL');
   return db;
 }
 

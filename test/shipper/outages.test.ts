@@ -11,6 +11,7 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper, ShipperOptions } from '../../shipper/index.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
+import { blobTable } from './blob-table.ts';
 import { withFileSystem } from './file-system.ts';
 import { Scene, until, type Server } from './scene.ts';
 
@@ -26,17 +27,7 @@ const SMALL: Partial<ShipperOptions> = {
   stagingLimit: '256KiB',
 };
 
-function ready(scene: Scene, rows = 1500, path = scene.database): Database.Database {
-  const db = new Database(path);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = OFF');
-  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
-  const insert = db.prepare('INSERT INTO t (b) VALUES (randomblob(4000))');
-  db.transaction(() => {
-    for (let i = 0; i < rows; i++) insert.run();
-  })();
-  return db;
-}
+const ready = (scene: Scene, rows = 1500, path = scene.database): Database.Database => blobTable(path, rows, 4000);
 
 /** Commits of a page or two each, and time in between for the helper. */
 async function commits(db: Database.Database, count: number): Promise<void> {

@@ -9,19 +9,10 @@ import { openStore } from '../../replica/store/open.ts';
 import { parseTarget } from '../../replica/target.ts';
 import type { Shipper } from '../../shipper/index.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
+import { blobTable } from './blob-table.ts';
 import { Scene, until } from './scene.ts';
 
-function ready(path: string, rows = 300): Database.Database {
-  const db = new Database(path);
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = OFF');
-  db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)');
-  const insert = db.prepare('INSERT INTO t (b) VALUES (randomblob(2000))');
-  db.transaction(() => {
-    for (let i = 0; i < rows; i++) insert.run();
-  })();
-  return db;
-}
+const ready = (path: string, rows = 300): Database.Database => blobTable(path, rows);
 
 /** A whole file of its own with the content of `db`, not in WAL mode unless asked for. */
 function copyOf(scene: Scene, db: Database.Database, wal: boolean): string {
