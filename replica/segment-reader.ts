@@ -119,7 +119,7 @@ export async function* readWal(
         expected = segment.offset + length;
         yield { segment, header: undefined, frames: [], complete: true, tail: tailOf(cursor) };
       }
-      if (cursor.header !== undefined && cursor.offset !== expected) {
+      if (cursor.offset !== expected) {
         throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
       }
     } catch (error) {

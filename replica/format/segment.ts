@@ -7,7 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
-import { isPageSize } from '../wal/format.ts';
+import { isFrameBoundary, isPageSize } from '../wal/format.ts';
 import { codec as codecNamed, type Codec } from './codec.ts';
 import { BLOCK_SIZE } from './lz4.ts';
 import { xxh32 } from './page-hashes.ts';
@@ -131,6 +131,13 @@ export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { reado
   const offset = safeNumber(payload.readBigUInt64LE(28), 'SEGMENT_HEADER');
   if (flags > 1 || !isPageSize(pageSize) || rawLength === 0 || rawLength > MAX_SEGMENT_RAW) {
     throw corrupt('SEGMENT_HEADER', 'impossible values in the segment header');
+  }
+  const end = offset + rawLength;
+  if (!isFrameBoundary(offset, pageSize) || !isFrameBoundary(end, pageSize)) {
+    throw corrupt(
+      'SEGMENT_LENGTH',
+      `bytes ${offset} to ${end} of the WAL do not begin and end with frames of ${pageSize}-byte pages`,
+    );
   }
   if (length !== FIXED + marksCount * MARK + 4) {
     throw corrupt('SEGMENT_HEADER', `a header of ${length} bytes cannot hold ${marksCount} marks`);

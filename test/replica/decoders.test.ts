@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { isKind } from '../../replica/errors.ts';
+import { codec } from '../../replica/format/codec.ts';
+import { decodeSegment, encodeSegment, parseSegmentHeader } from '../../replica/format/segment.ts';
 import { FOOTER_LENGTH } from '../../replica/format/snapshot.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { rerunnable, Seeded, seeds } from '../history/seeded.ts';
@@ -111,4 +113,24 @@ test('impossible values under a right CRC are refused, and nothing is allocated 
     }
   }
   assert.ok(process.memoryUsage.rss() - before < 300 << 20);
+});
+
+test('a segment that ends inside a frame, or inside the header of the WAL, is refused under right checksums', async () => {
+  const { key, bytes, strict, partial } = await segmentSubject(3803, 'lz4');
+  const header = parseSegmentHeader(bytes);
+  assert.ok(header !== undefined && !('needs' in header));
+  const raw = Buffer.from(decodeSegment(bytes, header, 'lz4'));
+  for (const rawLength of [1, 31, 33, raw.length - 1, raw.length - 24, raw.length - header.pageSize]) {
+    const marks = header.marks.filter(({ offset }) => offset <= rawLength);
+    const cut = { ...header, rawLength, marks, endsOnCommit: false };
+    const store = memoryStore();
+    const forged = encodeSegment(cut, raw.subarray(0, rawLength), codec('lz4'));
+    await store.put(key, forged);
+    for (const reader of [...strict, ...partial]) {
+      await assert.rejects(reader(store, forged.length), (error: unknown) => {
+        assert.ok(isKind(error, 'corrupt') && error.code === 'SEGMENT_LENGTH', `${rawLength} bytes: ${String(error)}`);
+        return error.facts.key === key;
+      });
+    }
+  }
 });
