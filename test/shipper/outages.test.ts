@@ -8,6 +8,7 @@ import Database from 'better-sqlite3';
 import { SeawallError } from '../../replica/errors.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
+import { parseTarget } from '../../replica/target.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper, ShipperOptions } from '../../shipper/index.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
@@ -232,6 +233,36 @@ test('a snapshot that was given up but arrived all the same is gone on from, not
   assert.equal(generations.length, 2, 'the former file’s generation, and that of the snapshot');
   await shipper.stop();
   db.close();
+});
+
+test('the head never names a place inside a transaction, also when continuity is lost in the middle of one', async () => {
+  await using scene = new Scene();
+  const server = await scene.serve();
+  const db = ready(scene, 100);
+  const shipper = await scene.ship({ ...SMALL, stagingLimit: 0, heartbeat: '1ms' });
+  await shipper.sync();
+  const heads: string[] = [];
+  server.events.subscribe('b', { prefix: 'app/' }, ({ Records }) => {
+    for (const { s3 } of Records) {
+      if (s3.object.key.endsWith('/head'))
+        heads.push(
+          (JSON.parse(server.peek('b', s3.object.key).toString()) as { body: { position: string } }).body.position,
+        );
+    }
+  });
+  // Of a transaction of many segments the first arrives; while the second is on its way, staging is given up.
+  const outage = server.faults.add({ kind: 'slow', latency: 1500, delay: 'operation', after: 1, match: isSegmentPut });
+  db.exec('UPDATE t SET b = randomblob(4000)');
+  await until(() => outage.hits > 0, 10_000);
+  for (let i = 0; i < 40 && lost(scene).length === 0; i++) await commits(db, 20);
+  assert.deepEqual(lost(scene), ['staging-full']);
+  await until(() => scene.reasons().length + resumedBy(scene).length > 1, 20_000);
+  outage.remove();
+  await madeUpFor(scene, shipper, scene.reasons());
+  await shipper.stop();
+  db.close();
+  assert.ok(heads.length > 0);
+  for (const head of new Set(heads)) await scene.restore({ target: parseTarget(head) });
 });
 
 test('an outage in the middle of snapshot() gives it up, and shipping goes on where it was', async () => {
