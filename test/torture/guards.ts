@@ -75,9 +75,8 @@ const GUARDS: Readonly<Record<string, Guard>> = {
       },
       {
         file: 'shipper/helper/generation-start.ts',
-        intact:
-          'if (again && former !== undefined && former.claim.owner !== owner.owner) throw takenOver(former.claim.holder);',
-        broken: 'if (again && former === undefined) throw takenOver();',
+        intact: 'if (again && former?.claim !== undefined && former.claim.owner !== owner.owner) {',
+        broken: "if (again && former?.claim !== undefined && former.claim.owner === '') {",
       },
     ],
     needed: takenOver,
@@ -124,12 +123,17 @@ function breakIn(copy: string, { file, intact, broken }: Edit): void {
 interface Verdict {
   readonly seed: number;
   readonly seconds: number;
+  /** Rounds that were through, and processes killed, when it was noticed or given up. */
+  readonly rounds: number;
+  readonly kills: number;
   readonly finding: string | undefined;
 }
 
 async function torture(guard: Guard, seed: number, minutes: number): Promise<Verdict> {
   const copy = mkdtempSync(join(tmpdir(), 'seawall-guards-'));
   const began = performance.now();
+  let rounds = 0;
+  let kills = 0;
   try {
     for (const part of PARTS) cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
@@ -145,14 +149,14 @@ async function torture(guard: Guard, seed: number, minutes: number): Promise<Ver
       child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
       const [code] = (await once(child, 'close')) as [number];
       const seconds = Math.round((performance.now() - began) / 1000);
-      if (code === 1) {
-        const { failures } = JSON.parse(output) as { failures: { finding: string }[] };
-        return { seed: from, seconds, finding: failures[0]!.finding };
-      }
-      if (code !== 0) throw new Error(`the rack broke, code ${code}`);
+      if (code > 1) throw new Error(`the rack broke, code ${code}`);
+      const told = JSON.parse(output) as { rounds: number; killed: number; failures: { finding: string }[] };
+      rounds += told.rounds;
+      kills += told.killed;
+      if (code === 1) return { seed: from, seconds, rounds, kills, finding: told.failures[0]!.finding };
       seed = from + 1;
     }
-    return { seed, seconds: Math.round((performance.now() - began) / 1000), finding: undefined };
+    return { seed, seconds: Math.round((performance.now() - began) / 1000), rounds, kills, finding: undefined };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
@@ -169,8 +173,8 @@ if (unknown.length > 0 || !(Number(values.seed) > 0) || !(Number(values.minutes)
 }
 for (const [name, guard] of Object.entries(GUARDS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
-  const { seed, seconds, finding } = await torture(guard, Number(values.seed), Number(values.minutes));
+  const { seed, seconds, rounds, kills, finding } = await torture(guard, Number(values.seed), Number(values.minutes));
   const verdict = finding === undefined ? 'NOT noticed' : `noticed: ${finding.split('\n')[0]!.slice(0, 200)}`;
-  process.stdout.write(`${name} | seed ${seed} | ${seconds} s | ${verdict}\n`);
+  process.stdout.write(`${name} | seed ${seed} | ${seconds} s | ${rounds} rounds | ${kills} kills | ${verdict}\n`);
   if (finding === undefined) process.exitCode = 1;
 }
