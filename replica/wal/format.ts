@@ -56,6 +56,11 @@ export function offsetAfter(frames: number, pageSize: number): number {
   return WAL_HEADER_SIZE + frames * frameSize(pageSize);
 }
 
+/** Whether a byte offset is 0, or lies on a frame boundary. */
+export function isFrameBoundary(offset: number, pageSize: number): boolean {
+  return offset === 0 || (offset >= WAL_HEADER_SIZE && (offset - WAL_HEADER_SIZE) % frameSize(pageSize) === 0);
+}
+
 /** Parses and checks a WAL header. Throws `corrupt` with a WAL_HEADER_… code. */
 export function parseWalHeader(bytes: Buffer): WalHeader {
   if (bytes.length < WAL_HEADER_SIZE) {
