@@ -190,11 +190,14 @@ async function readControl(
 
 function checkControl({ claim, head }: Control, generations: readonly Generation[], findings: Findings): void {
   const known = new Set(generations.map(({ id }) => id));
+  const claimed = generations.find(({ id }) => id === claim?.generation);
   if (claim !== undefined && !known.has(claim.generation)) {
     const message = `the claimed generation ${claim.generation} has no objects yet`;
     findings.warning(CLAIM_KEY, 'CLAIM_WITHOUT_OBJECTS', message);
   }
-  if (head !== undefined && !known.has(head.position.generation)) {
+  // A generation that was claimed since, and has a snapshot, has no head yet; retention may have taken the former one.
+  const isFormer = claim !== undefined && head !== undefined && claim.since >= head.seen && claimed?.snapshots.length;
+  if (head !== undefined && !known.has(head.position.generation) && !isFormer) {
     const message = `the head names ${formatPosition(head.position)}, of which nothing is there`;
     findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }

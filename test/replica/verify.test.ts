@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { compact } from '../../replica/compact.ts';
-import { readHead, writeFloors, writeHead } from '../../replica/control.ts';
+import { readClaim, readHead, writeFloors, writeHead } from '../../replica/control.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { decodeSegment, encodeSegment, parseSegmentHeader, type SegmentHeader } from '../../replica/format/segment.ts';
 import { FLOORS_KEY, HEAD_KEY, parseKey, snapshotKey } from '../../replica/layout.ts';
@@ -218,7 +218,12 @@ test('a head that names what is not there, or another database, is a problem', a
   ]);
   assert.deepEqual(await wrong({ position: { ...position, index: position.index + 2 } }), ['HEAD_BEYOND_SEGMENTS']);
   assert.deepEqual(await wrong({ position: { ...position, index: position.index + 1, offset: 0 } }), []);
-  assert.deepEqual(await wrong({ position: { ...position, generation: 'f'.repeat(16) } }), ['HEAD_BEYOND_SEGMENTS']);
+  const gone = { ...position, generation: 'f'.repeat(16) };
+  assert.deepEqual(await wrong({ position: gone }), ['HEAD_BEYOND_SEGMENTS']);
+  const { claim } = (await readClaim(store))!;
+  assert.deepEqual(await wrong({ position: gone, seen: claim.since }), [], 'claimed since, and no head yet');
+  await store.delete((await store.keys()).filter((key) => key.includes('/snapshots/')));
+  assert.ok((await wrong({ position: gone, seen: claim.since })).includes('HEAD_BEYOND_SEGMENTS'));
   assert.ok(history.states.length > 0);
 });
 
