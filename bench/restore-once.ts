@@ -1,7 +1,7 @@
 /** Restores one replica in a process of its own, and answers how it went: node restore-once.ts <url> <path> */
 import { readFileSync } from 'node:fs';
-import { openStore } from '../replica/store/open.ts';
-import { restore } from '../replica/restore.ts';
+// As it is installed: from source, it would also hold what strips types.
+import { openStore, restore } from 'seawall/replica';
 
 export interface RestoredOnce {
   readonly milliseconds: number;

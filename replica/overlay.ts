@@ -69,6 +69,14 @@ export class Overlay {
     }
   }
 
+  /** The content of a page that is held; valid until something is put or released. */
+  content(page: number): Buffer | undefined {
+    const slot = this.#slots.get(page);
+    if (slot === undefined) return undefined;
+    const at = this.#at(slot);
+    return this.#slab(slot).subarray(at, at + this.pageSize);
+  }
+
   /** Forgets all content, but not which pages the WAL has. */
   release(): void {
     this.#slots.clear();

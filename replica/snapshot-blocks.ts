@@ -13,6 +13,7 @@ import {
 } from './format/snapshot.ts';
 import { parseSkippableHead, SKIPPABLE_OVERHEAD } from './format/skippable-frame.ts';
 import { mapOrdered } from './ordered.ts';
+import type { ReadTicket } from './store/read-ticket.ts';
 import type { Store } from './store/store.ts';
 
 /** Blocks that lie one after the other, `first` to `last`, fetched by one request. */
@@ -21,9 +22,14 @@ export interface BlockRun {
   readonly last: number;
 }
 
-/** Stored bytes, and blocks, of a run at most: enough to outweigh a request's latency, little enough to hold many. */
-const RUN_BYTES = 1 << 20;
-const RUN_BLOCKS = 4;
+/** How long runs are at most, in stored bytes and in blocks. */
+export interface RunLimits {
+  readonly bytes: number;
+  readonly blocks: number;
+}
+
+/** Enough to outweigh a request's latency, little enough to hold many. */
+const SHORT_RUNS: RunLimits = { bytes: 1 << 20, blocks: 4 };
 /** Runs fetched at the same time. */
 export const RUNS_AHEAD = 16;
 
@@ -69,12 +75,12 @@ export class BlockSnapshot {
   }
 
   /** The wanted blocks in order, in runs that are worth a request each. */
-  *runs(want: (block: number) => boolean = () => true): Generator<BlockRun> {
+  *runs(want: (block: number) => boolean = () => true, most = SHORT_RUNS): Generator<BlockRun> {
     let first: number | undefined;
     for (let block = 0; block <= this.table.length; block++) {
       const wanted = block < this.table.length && want(block);
       if (first !== undefined) {
-        const full = this.offsets[block + 1]! - this.offsets[first]! > RUN_BYTES || block - first === RUN_BLOCKS;
+        const full = this.offsets[block + 1]! - this.offsets[first]! > most.bytes || block - first === most.blocks;
         if (wanted && !full) continue;
         yield { first, last: block - 1 };
       }
@@ -82,20 +88,30 @@ export class BlockSnapshot {
     }
   }
 
-  /** The stored bytes of a run, one buffer for each block, not yet checked. One request. */
-  async fetch({ first, last }: BlockRun): Promise<Buffer[]> {
+  /** Where a run is in the object. */
+  rangeOf({ first, last }: BlockRun): { readonly offset: number; readonly length: number } {
     const offset = this.offsets[first]!;
-    const { body } = await this.#store.get(this.key, { offset, length: this.offsets[last + 1]! - offset });
-    const blocks: Buffer[] = [];
-    for (let block = first; block <= last; block++) {
-      blocks.push(body.subarray(this.offsets[block]! - offset, this.offsets[block + 1]! - offset));
-    }
-    return blocks;
+    return { offset, length: this.offsets[last + 1]! - offset };
+  }
+
+  /** The stored bytes of a run, not yet checked. One request. */
+  async fetch(run: BlockRun): Promise<Buffer> {
+    return (await this.#store.get(this.key, this.rangeOf(run))).body;
+  }
+
+  /** How another thread can read a run, if it can. */
+  async ticket(run: BlockRun): Promise<ReadTicket | undefined> {
+    return this.#store.ticket?.(this.key, this.rangeOf(run));
   }
 
   /** Blocks `first` to `last` as stored, each checked against its CRC. One request. */
   async stored(first: number, last: number): Promise<Buffer[]> {
-    const blocks = await this.fetch({ first, last });
+    const body = await this.fetch({ first, last });
+    const offset = this.offsets[first]!;
+    const blocks: Buffer[] = [];
+    for (let block = first; block <= last; block++) {
+      blocks.push(body.subarray(this.offsets[block]! - offset, this.offsets[block + 1]! - offset));
+    }
     for (const [i, stored] of blocks.entries()) {
       if (crc32(stored) === this.table[first + i]!.crc) continue;
       throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${first + i} does not match its CRC`, { key: this.key });

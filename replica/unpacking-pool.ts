@@ -1,26 +1,43 @@
-/** Threads that unpack blocks, where the machine has processors for them; else it is done in the caller's own. */
+/** Threads that fetch, unpack and write runs of blocks, where the machine has processors for them. */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { withKey } from './errors.ts';
-import { free, unpackBlock, type PackedBlock, type UnpackedBlock } from './block-unpacking.ts';
+import type { PackedRun } from './run-unpacking.ts';
+import type { ReadTicket } from './store/read-ticket.ts';
 
-/** Decoding outruns disks and networks with few; each takes some 15 MiB. */
-const MOST_THREADS = 4;
+/** Two are as fast as most disks and networks; each takes some 30 MiB. */
+const MOST_THREADS = 3;
+/** Runs under way in each: as many as latency wants. */
+const RUNS_IN_THREAD = 4;
 /** Threads take some 50 ms to start: as long as so many blocks take in one. */
 const WORTH_BLOCKS = 48;
 
-/** Threads that pay for a snapshot of so many blocks. The main thread has a processor's worth of fetching and writing. */
+/** Threads that pay for a snapshot of so many blocks. */
 export function worthwhileThreads(blocks: number): number {
   const processors = availableParallelism();
-  return blocks < WORTH_BLOCKS ? 0 : Math.min(processors - 1, MOST_THREADS);
+  return blocks < WORTH_BLOCKS || processors < 2 ? 0 : Math.min(processors, MOST_THREADS);
+}
+
+export interface RunRequest {
+  readonly id: number;
+  readonly run: PackedRun;
+  /** The stored bytes, or where they are. */
+  readonly source: ReadTicket | Uint8Array;
+  /** The file to write to; negative: nowhere. */
+  readonly fd: number;
+}
+
+export interface RunAnswer {
+  readonly id: number;
+  /** One for each page that was written; undefined where the run failed. */
+  readonly hashes: BigUint64Array<ArrayBuffer> | undefined;
 }
 
 interface Thread {
   readonly worker: Worker;
-  readonly pending: Map<number, (unpacked: UnpackedBlock | undefined) => void>;
+  readonly pending: Map<number, (hashes: BigUint64Array | undefined) => void>;
 }
 
 export class UnpackingPool implements AsyncDisposable {
@@ -35,29 +52,23 @@ export class UnpackingPool implements AsyncDisposable {
     }
   }
 
-  /**
-   * Unpacks a block and hands it to `use`; what it gets is valid until it has ended. Throws `corrupt` with `key`, the
-   * object that the block is of.
-   */
-  async unpack(packed: PackedBlock, key: string, use: (unpacked: UnpackedBlock) => Promise<void>): Promise<void> {
-    const elsewhere = await this.#ask(packed);
-    if (elsewhere === undefined) {
-      await use(unpackHere(packed, key));
-      return;
-    }
-    await use(elsewhere);
-    free(elsewhere.raw);
+  /** How many runs it takes at a time; none without threads. */
+  get lanes(): number {
+    return this.#threads.length * RUNS_IN_THREAD;
   }
 
-  async #ask(packed: PackedBlock): Promise<UnpackedBlock | undefined> {
+  /**
+   * Writes a run into a file, and answers the hashes of the pages it wrote; undefined where that failed or there is no
+   * thread: then the file is as it was, but for pages that are to be written again.
+   */
+  async unpack(run: PackedRun, source: RunRequest['source'], fd: number): Promise<BigUint64Array | undefined> {
     const [first, ...others] = this.#threads;
     if (first === undefined) return undefined;
     const thread = others.reduce((least, each) => (each.pending.size < least.pending.size ? each : least), first);
     const id = ++this.#asked;
-    const done = Promise.withResolvers<UnpackedBlock | undefined>();
+    const done = Promise.withResolvers<BigUint64Array | undefined>();
     thread.pending.set(id, done.resolve);
-    const stored = new Uint8Array(packed.stored); // a copy to give away
-    thread.worker.postMessage({ id, packed: { ...packed, stored } }, [stored.buffer]);
+    thread.worker.postMessage({ id, run, source, fd } satisfies RunRequest);
     return done.promise;
   }
 
@@ -66,11 +77,11 @@ export class UnpackingPool implements AsyncDisposable {
   }
 
   #start(entry: string): Thread {
-    const worker = new Worker(entry);
+    const worker = new Worker(entry, { resourceLimits: { maxYoungGenerationSizeMb: 4 } });
     const pending: Thread['pending'] = new Map();
     const thread = { worker, pending };
-    worker.on('message', ({ id, unpacked }: { readonly id: number; readonly unpacked: UnpackedBlock | undefined }) => {
-      pending.get(id)?.(unpacked);
+    worker.on('message', ({ id, hashes }: RunAnswer) => {
+      pending.get(id)?.(hashes);
       pending.delete(id);
     });
     // A thread that cannot start, or dies, is done without.
@@ -83,13 +94,5 @@ export class UnpackingPool implements AsyncDisposable {
     worker.on('error', gone);
     worker.on('exit', gone);
     return thread;
-  }
-}
-
-function unpackHere(packed: PackedBlock, key: string): UnpackedBlock {
-  try {
-    return unpackBlock(packed);
-  } catch (error) {
-    throw withKey(error, key);
   }
 }

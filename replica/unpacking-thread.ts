@@ -1,17 +1,43 @@
-/** Unpacks blocks off the main thread. A block that fails is left to the main thread, whose error says more. */
+/**
+ * Fetches, unpacks and writes runs of blocks off the main thread. A run that fails, for whatever reason, is left to the
+ * main thread, which tries again and whose error says more.
+ */
+import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { free, unpackBlock, type PackedBlock } from './block-unpacking.ts';
+import { unpackRun } from './run-unpacking.ts';
+import { RangeClient } from './store/range-client.ts';
+import { redeem } from './store/read-ticket.ts';
+import type { RunAnswer, RunRequest } from './unpacking-pool.ts';
 
 const port = parentPort!;
+const client = new RangeClient();
+/** Memory of runs that are done, for those that come. */
+const spare: Buffer[] = [];
+/** What runs have at most, but for odd ones. */
+const ROOM = 2 << 20;
 
-port.on('message', ({ id, packed }: { readonly id: number; readonly packed: PackedBlock }) => {
-  try {
-    const { raw, hashes } = unpackBlock(packed);
-    // What is a part of something else, such as a pool's memory, cannot be given away.
-    const own = raw.byteLength === raw.buffer.byteLength ? raw : new Uint8Array(raw);
-    free(packed.stored);
-    port.postMessage({ id, unpacked: { raw: own, hashes } }, [own.buffer as ArrayBuffer, hashes.buffer as ArrayBuffer]);
-  } catch {
-    port.postMessage({ id, unpacked: undefined });
-  }
+port.on('message', ({ id, run, source, fd }: RunRequest) => {
+  const room = spare.pop();
+  const memory =
+    room !== undefined && room.length >= run.length ? room : Buffer.allocUnsafeSlow(Math.max(run.length, ROOM));
+  const stored = memory.subarray(0, run.length);
+  fetch(source, stored)
+    .then(() => {
+      const hashes = new BigUint64Array(run.pages.length);
+      for (const { bytes, position } of unpackRun(run, stored, hashes)) if (fd >= 0) writeAll(fd, bytes, position);
+      port.postMessage({ id, hashes } satisfies RunAnswer, [hashes.buffer]);
+    })
+    .catch(() => {
+      port.postMessage({ id, hashes: undefined } satisfies RunAnswer);
+    })
+    .finally(() => spare.push(memory));
 });
+
+async function fetch(source: RunRequest['source'], into: Buffer): Promise<void> {
+  if (source instanceof Uint8Array) into.set(source);
+  else await redeem(source, into, client);
+}
+
+function writeAll(fd: number, bytes: Buffer, position: number): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+}

@@ -52,25 +52,39 @@ export class WalWriter implements WalSink {
     return pages < this.#reach ? this.#cut(pages) : undefined;
   }
 
-  /** Writes what is left; which pages there are stays known. */
-  async finish(): Promise<void> {
-    await this.#flush();
+  /** The content of a page that has not been written; valid until `close`. */
+  held(page: number): Buffer | undefined {
+    return this.#overlay.content(page);
+  }
+
+  /** Writes what is left behind a page; what lies before is left to `held`. */
+  async finish(behind: number): Promise<void> {
+    await this.#write(behind);
+  }
+
+  /** Gives the memory back. Which pages there are stays known. */
+  close(): void {
     this.#overlay.close();
   }
 
   async #flush(): Promise<void> {
-    const { pageSize } = this.#overlay;
-    await inLanes(this.#runs(), WRITES, async ({ first, contents }) => {
-      const bytes = contents.length === 1 ? contents[0]! : Buffer.concat(contents);
-      await this.#file.write(bytes, (first - 1) * pageSize);
-    });
+    await this.#write(0);
     this.#overlay.release();
   }
 
-  *#runs(): Generator<{ readonly first: number; readonly contents: Buffer[] }> {
+  async #write(behind: number): Promise<void> {
+    const { pageSize } = this.#overlay;
+    await inLanes(this.#runs(behind), WRITES, async ({ first, contents }) => {
+      const bytes = contents.length === 1 ? contents[0]! : Buffer.concat(contents);
+      await this.#file.write(bytes, (first - 1) * pageSize);
+    });
+  }
+
+  *#runs(behind: number): Generator<{ readonly first: number; readonly contents: Buffer[] }> {
     const most = MOST_AT_ONCE / this.#overlay.pageSize;
     let run: { readonly first: number; readonly contents: Buffer[] } | undefined;
     for (const { page, content } of this.#overlay.held()) {
+      if (page <= behind) continue;
       this.#hashes.setHash(page, hashPage(page, content));
       this.#reach = Math.max(this.#reach, page);
       if (run !== undefined && (page !== run.first + run.contents.length || run.contents.length === most)) {

@@ -11,12 +11,16 @@ const FLUSH_EVERY = 64 << 20;
 export interface PageFile {
   /** Writes to different places may run side by side. */
   write(bytes: Buffer, position: number): Promise<void>;
+  /** Where threads may write by themselves, if they may; what they wrote is to be told. Negative: nowhere. */
+  readonly fd?: number;
+  wrote?(bytes: number): void;
   /** Cuts it off, or fills it up with zeros. */
   truncate(length: number): Promise<void>;
 }
 
 /** For whoever wants the proof and not the file. */
 export const NOWHERE: PageFile = {
+  fd: -1,
   write: () => Promise.resolve(),
   truncate: () => Promise.resolve(),
 };
@@ -31,6 +35,10 @@ export class WrittenFile implements PageFile {
     this.#file = file;
   }
 
+  get fd(): number {
+    return this.#file.fd;
+  }
+
   async write(bytes: Buffer, position: number): Promise<void> {
     this.#throwFailure();
     for (let at = 0; at < bytes.length;) {
@@ -40,7 +48,11 @@ export class WrittenFile implements PageFile {
           ? writeSync(this.#file.fd, bytes, at, length, position + at)
           : (await this.#file.write(bytes, at, length, position + at)).bytesWritten;
     }
-    this.#dirty += bytes.length;
+    this.wrote(bytes.length);
+  }
+
+  wrote(bytes: number): void {
+    this.#dirty += bytes;
     if (this.#dirty >= FLUSH_EVERY) this.#flush();
   }
 

@@ -19,10 +19,12 @@ import { walkFolders, walkObjects, walkReserved } from './files-walk.ts';
 import { etagIfEqual, inFolder, parseUnfinished, publish, unfinishedPath, writeUnseen } from './files-write.ts';
 import { assertFolder, assertPrefix, assertRange, placeRange } from './keys.ts';
 import { probeByWriting } from './probe.ts';
+import type { ReadTicket } from './read-ticket.ts';
 import { beyondObject, changedWhileRead, noObject, storeClosed } from './store-errors.ts';
 import type {
   ByteRange,
   Condition,
+  CopyRange,
   DeleteOutcome,
   ObjectInfo,
   PartLimits,
@@ -77,6 +79,13 @@ class FilesStore implements Store {
       } finally {
         await handle.close();
       }
+    });
+  }
+
+  async ticket(key: string, { offset }: CopyRange): Promise<ReadTicket | undefined> {
+    return this.#guard(key, async () => {
+      const path = await this.#root.find(key);
+      return path === undefined ? undefined : { kind: 'file', path, offset };
     });
   }
 

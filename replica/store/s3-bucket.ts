@@ -55,6 +55,7 @@ const CHECKSUMS: ReadonlySet<unknown> = new Set(['when-required', 'when-supporte
 
 /** Slower than this, an upload counts as stuck, bytes per second. */
 const LEAST_UPLOAD_SPEED = 256 * 1024;
+const CONNECTION_TIMEOUT = 5_000;
 const BACKOFF = { baseMs: 100, capMs: 5_000 };
 
 /** What all requests of one store share: the client, the bucket, where its keys begin, and how long to wait. */
@@ -67,6 +68,9 @@ export class S3Bucket {
   readonly attempts: number;
   /** Milliseconds without a byte before a body counts as stuck. */
   readonly idleTimeout: number;
+  readonly connectionTimeout: number;
+  /** Whether the client was made here, by these settings alone. */
+  readonly ownsClient: boolean;
   /** What answers have shown so far. */
   readonly learned = {
     /** The bucket exists: a HEAD answered with 404 does not say which of bucket and object is missing. */
@@ -78,7 +82,6 @@ export class S3Bucket {
   };
   /** Empty, or ends with a slash. */
   readonly #base: string;
-  readonly #ownsClient: boolean;
   #closed = false;
 
   constructor(options: S3StoreOptions) {
@@ -91,7 +94,8 @@ export class S3Bucket {
     this.#base = root === '' ? '' : `${root}/`;
     this.attempts = maxAttempts;
     this.idleTimeout = requestTimeout;
-    this.#ownsClient = client === undefined;
+    this.connectionTimeout = options.connectionTimeout ?? CONNECTION_TIMEOUT;
+    this.ownsClient = client === undefined;
     this.client = client ?? makeClient(options, maxAttempts, requestTimeout);
   }
 
@@ -116,7 +120,7 @@ export class S3Bucket {
   }
 
   close(): void {
-    if (!this.#closed && this.#ownsClient) this.client.destroy();
+    if (!this.#closed && this.ownsClient) this.client.destroy();
     this.#closed = true;
   }
 
@@ -196,7 +200,7 @@ function makeClient(options: S3StoreOptions, maxAttempts: number, requestTimeout
     responseChecksumValidation: mode,
     followRegionRedirects: endpoint === undefined,
     requestHandler: {
-      connectionTimeout: options.connectionTimeout ?? 5_000,
+      connectionTimeout: options.connectionTimeout ?? CONNECTION_TIMEOUT,
       requestTimeout,
       throwOnRequestTimeout: true,
     },

@@ -13,6 +13,7 @@ import { deleteS3 } from './s3-delete.ts';
 import { foldersS3, listS3 } from './s3-list.ts';
 import { putS3 } from './s3-put.ts';
 import { getS3, headS3, readS3 } from './s3-read.ts';
+import { ticketS3 } from './s3-ticket.ts';
 import { S3_LIMITS, startS3Upload, unfinishedS3 } from './s3-upload.ts';
 import type { Store } from './store.ts';
 
@@ -31,6 +32,7 @@ export function s3Store(options: S3StoreOptions): Store {
     head: (key) => headS3(s3, key),
     get: (key, range) => getS3(s3, key, range),
     stream: (key, range) => readS3(s3, key, range),
+    ticket: (key, range) => ticketS3(s3, key, range),
     list: async function* (prefix, after) {
       assertPrefix(prefix);
       yield* listS3(s3, prefix, after);

@@ -1,7 +1,7 @@
 import { SeawallError } from '../errors.ts';
 import { assertFolder, assertKey, assertPrefix } from './keys.ts';
 import { place, storeClosed } from './store-errors.ts';
-import type { ObjectInfo, Store, UnfinishedUpload, Upload } from './store.ts';
+import type { CopyRange, ObjectInfo, Store, UnfinishedUpload, Upload } from './store.ts';
 
 /**
  * The same store seen from below a prefix: its keys, and those in errors and outcomes, are relative to it.
@@ -78,6 +78,9 @@ function view(store: Store, base: string, url: string): Store {
         return found === undefined ? undefined : info(found);
       }),
     get: (key, range) => keyed(key, (full) => store.get(full, range)),
+    ...(store.ticket && {
+      ticket: (key: string, range: CopyRange) => keyed(key, (full) => store.ticket!(full, range)),
+    }),
     stream: async function* (key, range) {
       assertKey(key);
       yield* each(

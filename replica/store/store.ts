@@ -1,3 +1,5 @@
+import type { ReadTicket } from './read-ticket.ts';
+
 /**
  * The storage contract: what every operation on a replica needs of a bucket, and nothing more.
  * Three backends implement it (memory, files, S3) and one conformance suite holds them to it.
@@ -27,6 +29,12 @@ export interface Store {
    * Resumes after a broken connection and fails if the object changed meanwhile (by ETag).
    */
   stream(key: string, range?: ByteRange): AsyncIterable<Buffer>;
+
+  /**
+   * How another thread of this process can read a range by itself, once and now (read-ticket.ts); undefined, or no such
+   * method, where there is no way. The object need not be there, nor be as long: reading it then fails.
+   */
+  ticket?(key: string, range: CopyRange): Promise<ReadTicket | undefined>;
 
   /** Every object whose key starts with `prefix`, in UTF-8 byte order; with `after`, only keys greater than it. */
   list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
