@@ -1,7 +1,7 @@
 /** Compacts one replica in a process of its own, and answers how it went: node compact-once.ts <url> */
 import { readFileSync } from 'node:fs';
-import { compact } from '../replica/compact.ts';
-import { openStore } from '../replica/store/open.ts';
+// As it is installed: from source, it would also hold what strips types.
+import { compact, openStore } from 'seawall/replica';
 
 export interface Compacted {
   readonly milliseconds: number;

@@ -1,11 +1,11 @@
 /**
  * `npm run bench`: every figure against a reference measured in the same run, side by side.
  *
- *     npm run bench                      a few minutes
+ *     npm run bench                      some ten minutes
  *     npm run bench -- --full            longer runs, larger databases
  *     npm run bench -- --only writes     one of them; may be given several times
  *     npm run bench -- --json            every figure by name
- *     npm run bench -- --write           and the table in docs/BENCHMARKS.md
+ *     npm run bench -- --write           and the table and plots of docs/BENCHMARKS.md
  *
  * LITESTREAM_03 and LITESTREAM_05 name binaries to measure against.
  */
@@ -38,7 +38,7 @@ if (unknown !== undefined) {
   process.stderr.write(`--only ${unknown}: there are ${BENCHES.map(({ name }) => name).join(', ')}\n`);
   process.exit(2);
 }
-const pairs = Number(values.pairs ?? 5);
+const pairs = Number(values.pairs ?? (values.full ? 5 : 3));
 if (!Number.isInteger(pairs) || pairs < 1) {
   process.stderr.write(`--pairs ${values.pairs}: a whole number from 1 on\n`);
   process.exit(2);

@@ -76,7 +76,7 @@ async function measure(context: Context, server: S3Process, count: number): Prom
   );
   const start = (performance.now() - from) / 1000;
   await sleep(SETTLING);
-  const seconds = context.full ? 60 : 15;
+  const seconds = context.full ? 60 : 10;
   const pid = fleet.pid!;
   const before = await server.counted();
   const ticks = processorTicks(pid);

@@ -1,15 +1,25 @@
 /** The figures as text for a terminal, and as the table of docs/BENCHMARKS.md, what was missed first. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { decades, plot, type Line } from './plot.ts';
 import { formatFigure, formatTarget, met, type Figure } from './figure.ts';
 
-const PAGE = join(import.meta.dirname, '../docs/BENCHMARKS.md');
+const DOCS = join(import.meta.dirname, '../docs');
+const PAGE = join(DOCS, 'BENCHMARKS.md');
 const BEGIN = '<!-- figures: written by npm run bench -- --write -->';
 const END = '<!-- end of figures -->';
 
 export function asText(figures: readonly Figure[]): string {
-  return figures.map((figure) => `${verdict(figure).padEnd(7)} ${figure.what}: ${withTarget(figure)}\n`).join('');
+  return figures
+    .filter(isTold)
+    .map((figure) => `${verdict(figure).padEnd(7)} ${figure.what}: ${withTarget(figure)}\n`)
+    .join('');
+}
+
+/** Percentiles are for the plot. */
+function isTold({ name }: Figure): boolean {
+  return !name.startsWith('commit-ms-');
 }
 
 function withTarget(figure: Figure): string {
@@ -28,7 +38,7 @@ export function writeReport(figures: readonly Figure[]): void {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`${PAGE} has lost the marks around its table`);
   const order = ['missed', 'met', ''];
-  const sorted = figures.toSorted((a, b) => order.indexOf(verdict(a)) - order.indexOf(verdict(b)));
+  const sorted = figures.filter(isTold).toSorted((a, b) => order.indexOf(verdict(a)) - order.indexOf(verdict(b)));
   const rows = sorted.map((figure) => {
     const spread = `${formatFigure({ ...figure, value: Math.min(...figure.samples) })} – ${formatFigure({ ...figure, value: Math.max(...figure.samples) })}`;
     return `| ${figure.what} | ${formatFigure(figure)} | ${spread} (${figure.samples.length}) | ${formatTarget(figure)} | ${verdict(figure)} |`;
@@ -37,12 +47,59 @@ export function writeReport(figures: readonly Figure[]): void {
   const table = [
     BEGIN,
     '',
-    `Measured on ${cpus().length} cores (${cpu?.model ?? 'unknown'}), Node ${process.versions.node}.`,
+    `Measured on ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}.`,
     '',
     '| figure | median | range (samples) | target | |',
     '| --- | --- | --- | --- | --- |',
     ...rows,
     '',
+    ...writePlots(figures).flatMap(([file, title]) => [`![${title}](${file})`, '']),
   ].join('\n');
   writeFileSync(PAGE, page.slice(0, begin) + table + page.slice(end));
+}
+
+/** Files in docs, and what they show. A plot whose figures were not measured is left as it was, and not named. */
+function writePlots(figures: readonly Figure[]): [file: string, title: string][] {
+  const written: [string, string][] = [];
+  const write = (file: string, title: string, svg: string): void => {
+    writeFileSync(join(DOCS, file), svg);
+    written.push([file, title]);
+  };
+  const moved = pointsOf(figures, /^compaction-(\d+)-mib-moved$/);
+  if (moved.length > 1) {
+    const title = 'Bytes a compaction moves against the size of the database, the same pages changed';
+    const sizes = moved.map(([size]) => size);
+    const x = { title: 'size of the database, MiB', ticks: sizes, logarithmic: true };
+    const whole: Line = { name: 'a full rewrite', points: sizes.map((size) => [size, 2 * size]) };
+    const y = { title: 'MiB moved', ticks: decades([...moved, ...whole.points].map(([, y]) => y)), logarithmic: true };
+    write('compaction-moved.svg', title, plot(title, x, y, [{ name: 'seawall', points: moved }, whole]));
+  }
+  const lines = ['none', 'seawall', 'litestream-0.3', 'litestream-0.5'].flatMap((way): Line[] => {
+    const points = pointsOf(figures, new RegExp(`^commit-ms-${way}-([\\d.]+)$`)).map(([p, ms]): [number, number] => [
+      100 / (100 - p), // evenly spaced: 1 in 2, in 10, in 100, in 1,000
+      ms,
+    ]);
+    return points.length === 0 ? [] : [{ name: way === 'none' ? 'plain SQLite' : way, points }];
+  });
+  if (lines.length > 1) {
+    const title = 'Latency of a commit, by percentile';
+    const x = { title: 'percentile', ticks: [2, 10, 100, 1000], logarithmic: true, label: (tick: number) => `${100 - 100 / tick}` }; // prettier-ignore
+    const y = {
+      title: 'ms',
+      ticks: decades(lines.flatMap(({ points }) => points.map(([, y]) => y))),
+      logarithmic: true,
+    };
+    write('commit-latency.svg', title, plot(title, x, y, lines));
+  }
+  return written;
+}
+
+/** The figures whose names match, by the number in the name, ascending. */
+function pointsOf(figures: readonly Figure[], name: RegExp): [number, number][] {
+  return figures
+    .flatMap(({ name: each, value }): [number, number][] => {
+      const match = name.exec(each);
+      return match === null ? [] : [[Number(match[1]), value]];
+    })
+    .toSorted(([a], [b]) => a - b);
 }

@@ -21,12 +21,12 @@ async function* run(context: Context): AsyncGenerator<Figure> {
   const sent = new Map<string, number[]>();
   for (let round = 0; round < context.pairs; round++) {
     for (const way of ways) {
-      const { bytesIn } = await count(context, server, way, { measure: 10_000, rate: 50 });
+      const { bytesIn } = await count(context, server, way, { measure: 5000, rate: 100 });
       sent.set(nameOf(way), [...(sent.get(nameOf(way)) ?? []), bytesIn]);
     }
   }
   const ours = sent.get('seawall')!;
-  yield figure('sent', 'bytes sent for 500 commits at 50/s', 'bytes', ours);
+  yield figure('sent', 'bytes sent for 500 commits at 100/s', 'bytes', ours);
   for (const [way, theirs] of sent) {
     if (way === 'seawall') continue;
     yield figure(`sent-per-${way}`, `bytes sent for the same commits ÷ ${way}`, 'ratio', ratios(ours, theirs), {
@@ -35,7 +35,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
   }
 
   const costs = new Map<string, number>();
-  const measure = context.full ? 600_000 : 90_000;
+  const measure = context.full ? 600_000 : 45_000;
   for (const way of ways) {
     const counted = await count(context, server, way, { measure, rate: 1 });
     costs.set(nameOf(way), dollars(counted) * (MONTH / (measure + SETTLE)));

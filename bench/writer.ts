@@ -30,7 +30,11 @@ export interface Written {
   readonly p50: number;
   readonly p99: number;
   readonly longest: number;
+  /** The same by percentile, for a plot. */
+  readonly percentiles: Readonly<Record<string, number>>;
 }
+
+const PERCENTILES = [50, 75, 90, 95, 99, 99.5, 99.9] as const;
 
 /** `begin` and `end` wait for an answer, so that the parent can look at the same moment. */
 export type FromWriter = { readonly tell: 'begin' | 'end' } | { readonly tell: 'written'; readonly written: Written };
@@ -77,6 +81,7 @@ const written: Written = {
   p50: histogram.percentile(50) / 1e6,
   p99: histogram.percentile(99) / 1e6,
   longest: histogram.max / 1e6,
+  percentiles: Object.fromEntries(PERCENTILES.map((p) => [p, histogram.percentile(p) / 1e6])),
 };
 await shipper?.stop();
 process.send?.({ tell: 'written', written } satisfies FromWriter);

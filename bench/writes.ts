@@ -12,7 +12,7 @@ const PACED = 200;
 
 async function* run(context: Context): AsyncGenerator<Figure> {
   await using server = await S3Process.start(context.folder);
-  const measure = context.full ? 10_000 : 4000;
+  const measure = context.full ? 10_000 : 3000;
   const flatOut = await rounds(context, server, { warm: 1500, measure });
   const plain = flatOut.get('none')!;
   for (const [way, written] of flatOut) {
@@ -27,6 +27,12 @@ async function* run(context: Context): AsyncGenerator<Figure> {
       ours ? { atLeast: 0.9 } : undefined,
     );
   }
+  const best = litestreams().map(({ name }) => flatOut.get(name)!.map(perSecond));
+  if (best.length > 0) {
+    const theirs = plain.map((_, i) => Math.max(...best.map((each) => each[i]!)));
+    const ours = flatOut.get('seawall')!.map(perSecond);
+    yield figure('writes-per-litestream', "writes/s at full speed with seawall ÷ with the faster Litestream", 'ratio', ratios(ours, theirs), { atLeast: 1 }); // prettier-ignore
+  }
   const paced = await rounds(context, server, { warm: 1500, measure: 2 * measure, rate: PACED });
   const calm = paced.get('none')!;
   for (const [way, written] of paced) {
@@ -40,6 +46,10 @@ async function* run(context: Context): AsyncGenerator<Figure> {
         tail,
         ours ? { atMost: 1.3 } : undefined,
       );
+    }
+    for (const p of Object.keys(written[0]!.percentiles)) {
+      const samples = written.map(({ percentiles }) => percentiles[p]!);
+      yield figure(`commit-ms-${way}-${p}`, `p${p} of a commit at ${PACED}/s with ${way}`, 'ms', samples);
     }
     const stalls = written.map(({ longest }) => longest);
     yield figure(
