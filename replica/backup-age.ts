@@ -2,6 +2,8 @@
 import { readHead } from './control.ts';
 import { HEAD_KEY } from './layout.ts';
 import type { Store } from './store/store.ts';
+import type { LtxHistory } from './ltx/history.ts';
+import type { Replica } from './replica.ts';
 import { snapshotTime, type Timeline } from './timeline.ts';
 
 export interface BackupAge {
@@ -9,7 +11,7 @@ export interface BackupAge {
   readonly age: number | undefined;
   /** When the shipper last said that nothing newer existed. Undefined where no head was ever written. */
   readonly seen: number | undefined;
-  /** When the newest segment arrived, by the store's clock. */
+  /** When the newest segment or LTX file arrived, by the store's clock. */
   readonly arrived: number | undefined;
 }
 
@@ -17,21 +19,27 @@ export interface BackupAge {
  * The backup's age at `now`. A shipper that runs renews the head while the database idles, so an idle database stays
  * young; without heads (another program's replica) only arriving segments count. What the head says is held against the
  * store's clock, so that a clock that is ahead does not hide a dead shipper. Snapshots made of what was there already
- * (compaction) do not make a backup younger.
+ * (compaction, also by Litestream 0.5) do not make a backup younger.
  */
-export async function backupAge(store: Store, timeline: Timeline, now: number): Promise<BackupAge> {
+export async function backupAge(store: Store, { timeline, ltx }: Replica, now: number): Promise<BackupAge> {
   const head = await readHead(store);
   const written = head === undefined ? undefined : (await store.head(HEAD_KEY))?.lastModified;
   const seen = head === undefined ? undefined : Math.min(head.seen, written ?? head.seen);
-  let arrived: number | undefined;
-  for (const { segments } of timeline.generations) {
+  let arrived = ltx && newestFile(ltx);
+  for (const { segments } of timeline?.generations ?? []) {
     for (const { lastModified } of segments) arrived = Math.max(arrived ?? 0, lastModified);
   }
   const newest = Math.max(seen ?? -Infinity, arrived ?? (await newestSnapshot(store, timeline)));
   return { age: Number.isFinite(newest) ? Math.max(0, now - newest) : undefined, seen, arrived };
 }
 
-async function newestSnapshot(store: Store, { current }: Timeline): Promise<number> {
+/** Of several files that end with the newest transaction the first one brought it; the others were merged from it. */
+function newestFile({ files, last }: LtxHistory): number {
+  return Math.min(...files.filter(({ max }) => max === last).map(({ lastModified }) => lastModified));
+}
+
+async function newestSnapshot(store: Store, timeline: Timeline | undefined): Promise<number> {
+  const current = timeline?.current;
   const snapshot = current?.snapshots.at(-1);
   return current === undefined || snapshot === undefined ? -Infinity : snapshotTime(store, current.id, snapshot);
 }

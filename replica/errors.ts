@@ -72,3 +72,14 @@ export function withKey(error: unknown, key: string): unknown {
 export function isKind(error: unknown, ...kinds: readonly ErrorKind[]): error is SeawallError {
   return error instanceof SeawallError && kinds.includes(error.kind);
 }
+
+/** A point that cannot be reached; names the nearest that can. */
+export function point(
+  code: string,
+  message: string,
+  near: { readonly before?: string; readonly after?: string },
+): SeawallError {
+  const before = near.before === undefined ? '' : ` Nearest before: ${near.before}.`;
+  const after = near.after === undefined ? '' : ` Nearest after: ${near.after}.`;
+  return new SeawallError('point', code, `${message}.${before}${after}`, near);
+}

@@ -5,7 +5,8 @@
  * passed off as the one that was asked for.
  */
 import { chainFrom, ChainReader, reachOf, sameState, walGap, type ChainIndex, type Found } from './chain.ts';
-import { corrupt, SeawallError } from './errors.ts';
+import { baseFor, olderBase } from './early-base.ts';
+import { corrupt, point, SeawallError } from './errors.ts';
 import type { DatabaseState, ParsedSegmentHeader } from './format/segment.ts';
 import { HEAD_KEY, segmentKey } from './layout.ts';
 import { comparePlaces, formatPosition } from './position.ts';
@@ -95,19 +96,21 @@ async function planPosition(
 ): Promise<RestorePlan> {
   const { index, offset } = wanted;
   const name = formatPosition({ generation: generation.id, ...wanted });
-  const base = snapshotAtOrBefore(generation, index);
-  if (base === undefined) {
+  const floor = timeline.floors.get(generation.id) ?? 0;
+  const newest = snapshotAtOrBefore(generation, index);
+  if (newest === undefined) {
     const first = generation.snapshots[0];
     throw point('POINT_BEFORE_FIRST', `${name} lies before the first snapshot that is kept`, {
       ...(first && { after: formatPosition({ generation: generation.id, index: first.index, offset: 0 }) }),
     });
   }
+  const base = await baseFor(store, generation, floor, newest, wanted);
   if (base.index === index && offset === 0) return planSnapshot(store, generation, base);
   const last = offset === 0 ? index - 1 : index;
   const until = offset === 0 ? TO_THE_END : offset;
-  const whole = promised(chainFrom(generation, base), base, timeline.floors.get(generation.id) ?? 0);
+  const whole = promised(chainFrom(generation, base), base, floor);
   const reader = new ChainReader(store, generation, base, whole);
-  const ended = reachOf(whole, base) >= index || reachedByHead(timeline, generation, wanted);
+  const ended = newest.index === index || reachOf(whole, base) >= index || reachedByHead(timeline, generation, wanted);
   const chain = whole.filter((entry) => entry.index <= last);
   if (reachOf(chain, base) < last || (offset === 0 && !ended)) {
     const before = placeOf(base, await reader.newestBefore(last, until));
@@ -182,12 +185,34 @@ async function planTime(store: Store, timeline: Timeline, time: number): Promise
   const reader = new ChainReader(store, generation, base, chain);
   const found = await reader.newestAt(time);
   const plan = await planFound(store, generation, base, chain, found);
-  if (!found.last) return plan;
+  if (!found.last) return (await fromOlder(store, timeline, generation, base, plan, time)) ?? plan;
   if (next !== undefined) {
     if (next.index > reachOf(chain, base) + 1) throw await notKept(plan.time);
     await checkReaches(store, generation, reader, next);
   } else if (time > plan.time) await checkHead(timeline, generation, reader);
   return plan;
+}
+
+/** The same moment from an older snapshot on, where it lies in the index of one that may hold later pages already. */
+async function fromOlder(
+  store: Store,
+  timeline: Timeline,
+  generation: Generation,
+  base: SnapshotRef,
+  { until, proof }: RestorePlan,
+  time: number,
+): Promise<RestorePlan | undefined> {
+  if (proof !== undefined || until.index !== base.index) return undefined;
+  const older = olderBase(generation, timeline.floors.get(generation.id) ?? 0, base, base.index);
+  if (older === undefined) return undefined;
+  const chain = chainFrom(generation, older);
+  return planFound(
+    store,
+    generation,
+    older,
+    chain,
+    await new ChainReader(store, generation, older, chain).newestAt(time),
+  );
 }
 
 /** The generation that was current at a time, and when the one after it began. */
@@ -325,16 +350,6 @@ async function checkHead(timeline: Timeline, generation: Generation, reader: Cha
     expected: formatPosition(head.position),
     actual: formatPosition({ generation: generation.id, index: end.index, offset: end.offset }),
   });
-}
-
-function point(
-  code: string,
-  message: string,
-  near: { readonly before?: string; readonly after?: string },
-): SeawallError {
-  const before = near.before === undefined ? '' : ` Nearest before: ${near.before}.`;
-  const after = near.after === undefined ? '' : ` Nearest after: ${near.after}.`;
-  return new SeawallError('point', code, `${message}.${before}${after}`, near);
 }
 
 function nothingRestorable(store: Store): SeawallError {

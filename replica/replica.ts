@@ -4,13 +4,13 @@
  */
 import { isKind, SeawallError } from './errors.ts';
 import { chooseLtx } from './ltx/choose.ts';
-import { latestState, loadLtxHistory, stateTime, type LtxHistory } from './ltx/history.ts';
+import { loadLtxHistory, type LtxHistory } from './ltx/history.ts';
 import type { OpenAtOptions } from './page-reader.ts';
 import type { PastState } from './past-state.ts';
 import { restorableRanges, type RestorableRange } from './ranges.ts';
 import { chooseInTimeline, type Restorable } from './restorable.ts';
 import type { Store } from './store/store.ts';
-import { LATEST, type Target } from './target.ts';
+import { formatTime, type Target } from './target.ts';
 import { loadTimeline, type Timeline, type Tolerance } from './timeline.ts';
 
 /** At least one of the two is there. */
@@ -47,14 +47,41 @@ export async function chooseIn(store: Store, { timeline, ltx }: Replica, target:
   if (ltx === undefined) return chooseInTimeline(store, timeline!, target);
   if (timeline === undefined || target.kind === 'txid') return chooseLtx(store, ltx, target);
   if (target.kind === 'position') return chooseInTimeline(store, timeline, target);
-  if (target.kind === 'time') {
-    // A time belongs to the program that wrote then; the one that writes files came second.
-    const began = await stateTime(store, ltx.states[0] ?? latestState(ltx));
-    return target.time >= began ? chooseLtx(store, ltx, target) : chooseInTimeline(store, timeline, target);
+  return newer(
+    store.url,
+    await orBefore(chooseLtx(store, ltx, target)),
+    await orBefore(chooseInTimeline(store, timeline, target)),
+  );
+}
+
+/** What a state could not be chosen by: it lies before everything that one of the programs wrote. */
+const BEFORE: ReadonlySet<string> = new Set(['POINT_BEFORE_FIRST', 'NO_SNAPSHOT']);
+
+async function orBefore(chosen: Promise<Restorable>): Promise<Restorable | SeawallError> {
+  try {
+    return await chosen;
+  } catch (error) {
+    if (!isKind(error, 'point', 'missing') || !BEFORE.has(error.code)) throw error;
+    return error;
   }
-  const inFiles = await chooseLtx(store, ltx, LATEST);
-  const inTimeline = await chooseInTimeline(store, timeline, LATEST);
-  return inFiles.time >= inTimeline.time ? inFiles : inTimeline;
+}
+
+/**
+ * One program took over from the other, in whichever order: the newer of the two states is the database's, and the
+ * warning names both. Whatever else is wrong with one of them is thrown, for then nobody can tell which is newer.
+ */
+function newer(url: string, files: Restorable | SeawallError, generations: Restorable | SeawallError): Restorable {
+  if (files instanceof Error) {
+    if (!(generations instanceof Error)) return generations;
+    throw (files.facts.after ?? '~') < (generations.facts.after ?? '~') ? files : generations;
+  }
+  if (generations instanceof Error) return files;
+  const [state, other] = files.time >= generations.time ? [files, generations] : [generations, files];
+  const words = ({ position, time }: Restorable): string => `${position} of ${formatTime(time)}`;
+  const warning =
+    `${url} holds both generations and LTX files of Litestream 0.5. Taken is the newer state, ${words(state)}; ` +
+    `the other is ${words(other)}, and is restored when asked for by that name`;
+  return { ...state, warnings: [...state.warnings, warning] };
 }
 
 /**

@@ -118,6 +118,10 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
     ltx !== undefined && !(await hasGenerations(store))
       ? { generations: [], foreign: [] }
       : await listGenerations(store, true);
+  if (ltx !== undefined && generations.length > 0) {
+    const message = 'generations and LTX files lie side by side: a restore takes the newer state, and names both';
+    findings.warning(ltx.files.at(-1)!.key, 'TWO_REPLICAS', message);
+  }
   for (const { snapshots, segments } of generations) total += snapshots.length + segments.length;
   total += ltx?.files.length ?? 0;
   checkControl(told, generations, findings);

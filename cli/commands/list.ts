@@ -87,6 +87,9 @@ export const listCommand: Command = {
           `${store.url}: ${counted(listed.length, 'generation')}, ${formatSize(bytes)}`,
           ...listed.flatMap(linesOf),
           ...(files === undefined ? [] : ltxLines(files)),
+          ...(files === undefined || listed.length === 0
+            ? []
+            : ['generations and LTX files side by side: a restore takes the newer state, and names both']),
           ...foreign.map((key) => `not of a replica: ${key}`),
           ...damage.map(({ message }) => `damaged: ${message}`),
         ],

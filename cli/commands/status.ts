@@ -1,10 +1,14 @@
+import type { LtxHistory } from '../../replica/ltx/history.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { planRestore, type RestorePlan } from '../../replica/plan.ts';
 import { formatPosition, hex8 } from '../../replica/position.ts';
-import { formatTime, LATEST } from '../../replica/target.ts';
-import { keyOfSnapshot, loadTimeline, type Generation } from '../../replica/timeline.ts';
+import { chooseIn, loadReplica } from '../../replica/replica.ts';
+import type { Restorable } from '../../replica/restorable.ts';
+import type { Store } from '../../replica/store/store.ts';
+import { formatTime, LATEST, parseTarget } from '../../replica/target.ts';
+import { keyOfSnapshot, type Generation, type Timeline } from '../../replica/timeline.ts';
 import { formatSize } from '../../replica/units.ts';
-import type { Command } from '../command.ts';
+import type { Command, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
 import { columns, counted, momentWords, spanWords } from '../wording.ts';
@@ -24,7 +28,10 @@ export const statusCommand: Command = {
   ],
   async run(line) {
     return withStore(line.operand(0), async (store) => {
-      const timeline = await loadTimeline(store);
+      const { timeline, ltx } = await loadReplica(store);
+      const inFiles = ltx && (await newestInFiles(store, timeline, ltx));
+      if (inFiles !== undefined) return statusOfFiles(store.url, inFiles, Date.now());
+      if (timeline === undefined) throw new TypeError('a replica holds generations or LTX files');
       const plan = await planRestore(store, timeline, LATEST);
       const { claim, head } = timeline;
       const { generation, snapshot, time } = plan;
@@ -76,6 +83,49 @@ export const statusCommand: Command = {
     });
   },
 };
+
+/** The newest state, if it lies in LTX files of Litestream 0.5. */
+async function newestInFiles(
+  store: Store,
+  timeline: Timeline | undefined,
+  ltx: LtxHistory,
+): Promise<Restorable | undefined> {
+  const state = await chooseIn(store, { timeline, ltx }, LATEST);
+  return parseTarget(state.position).kind === 'txid' ? state : undefined;
+}
+
+/** Nothing tells an idle database from a stopped Litestream: the age is that of the newest transaction. */
+function statusOfFiles(url: string, { position, time, base, more, warnings }: Restorable, now: number): Report {
+  const bytes = base.size + more.bytes;
+  const objects = 1 + more.objects;
+  return {
+    exitCode: EXIT.ok,
+    document: {
+      replica: url,
+      generation: null,
+      position,
+      time: formatTime(time),
+      seen: formatTime(time),
+      ageSeconds: Number(((now - time) / 1000).toFixed(3)),
+      checksum: null,
+      claim: null,
+      walSinceSnapshot: null,
+      restore: { snapshot: base.key, objects, bytes },
+      warnings,
+    },
+    lines: [
+      url,
+      ...columns([
+        ['written by', 'Litestream 0.5'],
+        ['position', position],
+        ['time', momentWords(time, now)],
+        ['age', now < time ? '0 seconds' : spanWords(now - time)],
+        ['restore', `reads ${counted(objects, 'object')}, ${formatSize(bytes)}, from ${base.key}`],
+      ]),
+      ...warnings.map((warning) => `warning: ${warning}`),
+    ],
+  };
+}
 
 /** Where the end of an index is not known to the byte (another program's WAL), its last segment stands for it. */
 function positionOf({ generation, until, indexes, snapshot }: RestorePlan): string {

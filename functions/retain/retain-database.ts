@@ -1,13 +1,14 @@
 /** What the sweep does for one database: compact what events missed, retain, and look how old the backup is. */
 import { backupAge } from '../../replica/backup-age.ts';
+import { hasGenerations } from '../../replica/databases.ts';
 import { isKind } from '../../replica/errors.ts';
+import { loadReplica } from '../../replica/replica.ts';
 import type { RetentionPolicy } from '../../replica/retention/policy.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime } from '../../replica/target.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
 import { compactDatabase, type OneDatabaseDeps } from '../compact/compact-databases.ts';
 import { errorFacts } from '../failure.ts';
 
@@ -22,8 +23,11 @@ export async function sweepDatabase(database: string, signal: AbortSignal, deps:
   const failures: unknown[] = [];
   const steps = {
     watch: () => watch(store, database, deps),
-    compaction: () => compactDatabase(database, signal, deps),
-    retention: () => retainDatabase(store, database, deps),
+    // LTX files are compacted and retained by Litestream itself.
+    ...((await hasGenerations(store)) && {
+      compaction: () => compactDatabase(database, signal, deps),
+      retention: () => retainDatabase(store, database, deps),
+    }),
   };
   for (const [step, run] of Object.entries(steps)) {
     try {
@@ -43,7 +47,7 @@ export async function sweepDatabase(database: string, signal: AbortSignal, deps:
 }
 
 async function watch(store: Store, database: string, { now, log, metrics }: RetainDeps): Promise<void> {
-  const { age, seen, arrived } = await backupAge(store, await loadTimeline(store), now());
+  const { age, seen, arrived } = await backupAge(store, await loadReplica(store), now());
   log.info('backup age', {
     database,
     age: age === undefined ? null : age / 1000,

@@ -4,7 +4,7 @@
  * A state is named by its last transaction. It can be made if files lead to it from transaction 1 on without a hole;
  * they may overlap, since a file's pages are those after its last transaction.
  */
-import { corrupt, SeawallError } from '../errors.ts';
+import { corrupt, point } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import { formatTime, formatTxid } from '../target.ts';
 import { listLtx, type LtxRef } from './layout.ts';
@@ -85,7 +85,10 @@ export async function stateAt(store: Store, history: LtxHistory, time: number): 
   }
   const state = states[low - 1];
   const next = states[low];
-  const near = async (name: 'before' | 'after', at: LtxState | undefined): Promise<Partial<Record<string, string>>> =>
+  const near = async (
+    name: 'before' | 'after',
+    at: LtxState | undefined,
+  ): Promise<{ readonly before?: string; readonly after?: string }> =>
     at === undefined ? {} : { [name]: formatTime(await stateTime(store, at)) };
   if (state === undefined) {
     const message = `${formatTime(time)} lies before the first state that is kept`;
@@ -126,12 +129,6 @@ export function filesFor(history: LtxHistory, state: LtxState): readonly [LtxRef
     chain.push(furthest!);
   }
   return chain as [LtxRef, ...LtxRef[]];
-}
-
-function point(code: string, message: string, near: Partial<Record<string, string>>): SeawallError {
-  const before = near['before'] === undefined ? '' : ` Nearest before: ${near['before']}.`;
-  const after = near['after'] === undefined ? '' : ` Nearest after: ${near['after']}.`;
-  return new SeawallError('point', code, `${message}.${before}${after}`, near);
 }
 
 /** States that follow each other one transaction at a time: between `first` and `last` any moment can be restored. */

@@ -12,6 +12,7 @@ import { filesStore } from '../../replica/store/files.ts';
 import { formatTime } from '../../replica/target.ts';
 import { at, latestState } from '../history/expect.ts';
 import { blocksOf, buildHistory, hashOf, HISTORY_START, positionOf, type History } from '../history/history.ts';
+import { LTX_START, LTX_STEP, ltxReplica } from '../history/ltx-replica.ts';
 import { Scratch } from '../history/scratch.ts';
 import { errorOf, seawall, seawallJson, type Json } from './seawall.ts';
 
@@ -205,6 +206,20 @@ test('list shows generations, snapshots, WAL and restorable ranges; damage is na
   const damaged = await seawall(['list', copy]);
   assert.equal(damaged.code, 4);
   assert.match(damaged.stdout, new RegExp(`DAMAGED +${key}`));
+});
+
+test('status of what Litestream 0.5 writes: its newest transaction, and how old that is', async () => {
+  using scratch = new Scratch();
+  const folder = join(scratch.path, 'ltx');
+  await ltxReplica(filesStore(folder), { seed: 312, transactions: 5, snapshots: [3] });
+  const document = await seawallJson(['status', folder], 0);
+  const time = LTX_START + 5 * LTX_STEP;
+  assert.deepEqual([document['position'], document['time']], ['txid:0000000000000005', formatTime(time)]);
+  assert.ok(Math.abs(Number(document['ageSeconds']) - (Date.now() - time) / 1000) < 30);
+  assert.equal((document['restore'] as Json)['objects'], 3);
+  const { code, stdout } = await seawall(['status', folder]);
+  assert.equal(code, 0);
+  assert.match(stdout, /written by +Litestream 0\.5\n +position +txid:0{15}5\n/);
 });
 
 test('status tells position, age, claim and what a restore reads', async () => {

@@ -1,7 +1,8 @@
-/** The restore function and the drill, over replicas of all three kinds: ours, Litestream 0.3's and Litestream 0.5's. */
+/** The restore function, the drill and the sweep, over replicas of all three kinds: ours, Litestream 0.3's and Litestream 0.5's. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { RestoreAnswer, RestorePlanAnswer } from '../../functions/restore/restore-database.ts';
+import type { FannedOut } from '../../functions/fan-out.ts';
 import { DRILLS } from '../../replica/layout.ts';
 import { unseal } from '../../replica/sealed-json.ts';
 import { scoped } from '../../replica/store/scoped.ts';
@@ -21,6 +22,7 @@ after(async () => {
   await stage[Symbol.asyncDispose]();
 });
 const { handler: restoreHandler } = await import('../../functions/restore/handler.ts');
+const { handler: retainHandler } = await import('../../functions/retain/handler.ts');
 const { handler: drillHandler } = await import('../../functions/drill/handler.ts');
 const { server, queues, root } = stage;
 
@@ -77,4 +79,21 @@ test('the drill comes to each kind, passes, and keeps its evidence', async () =>
     };
     assert.deepEqual(report.moments.map(({ restored }) => restored.proof), [proof, proof]); // prettier-ignore
   }
+});
+
+test('the sweep measures the age of each kind, goes on behind LTX files, and leaves them alone', async () => {
+  const keys = (): string[] =>
+    server
+      .objects(BUCKET)
+      .map(({ key }) => key)
+      .filter((key) => key.startsWith('litestream-5/'));
+  const before = keys();
+  assert.equal(((await retainHandler({ seawall: 'sweep' }, contextFor('retain'))) as FannedOut).databases, 3);
+  const messages = ['litestream-5', 'litestream-3', 'ours'].map((database) => JSON.stringify({ database }));
+  const { result, metrics } = await metricsOf(() => retainHandler(sqsEvent(messages), contextFor('retain')));
+  assert.deepEqual(result, { batchItemFailures: [] });
+  const ages = metrics.filter((metric) => metric['BackupAge'] !== undefined);
+  assert.deepEqual(ages.map((metric) => metric['Database']).toSorted(), ['litestream-3', 'litestream-5', 'ours']);
+  assert.equal(total(metrics, 'DatabasesSwept'), 3);
+  assert.deepEqual(keys(), before);
 });

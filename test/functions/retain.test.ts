@@ -172,8 +172,9 @@ test('the age: of the head while the database idles, and not of compaction; a cl
   const position = { generation, index, offset };
   const now = Date.now();
   const { backupAge } = await import('../../replica/backup-age.ts');
+  const { loadReplica } = await import('../../replica/replica.ts');
   const ageAt = async (later: number): Promise<number> =>
-    (await backupAge(store, await loadTimeline(store), now + later)).age!;
+    (await backupAge(store, await loadReplica(store), now + later)).age!;
   for (const seen of [now, now + 86_400_000]) {
     await writeHead(store, { position, pages, checksum, committed: state.time, seen });
     const age = await ageAt(3_600_000);

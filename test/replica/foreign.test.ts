@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { compact } from '../../replica/compact.ts';
-import { parseKey } from '../../replica/layout.ts';
+import { parseKey, snapshotKey } from '../../replica/layout.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { ClockedStore } from '../history/clocked-store.ts';
 import { at, expectKind } from '../history/expect.ts';
 import { decoded, foreignReplica } from '../history/foreign.ts';
 import { hashOf, type State } from '../history/history.ts';
+import { frame } from '../history/lz4-frame.ts';
 import { Scratch } from '../history/scratch.ts';
 import { rerunnable, seeds } from '../history/seeded.ts';
 
@@ -105,4 +107,46 @@ test('retention works on them', async () => {
   assert.ok(freed.objects > 0);
   await expectForeign(store, scratch, undefined, history.states.at(-1)!);
   assert.deepEqual((await verify(store)).problems, []);
+});
+
+test('a snapshot made in the middle of an index is passed over for a point in that index, or the point is refused', async () => {
+  let inside = 0;
+  let times = 0;
+  for (const seed of seeds(4, 3980)) {
+    await rerunnable(seed, FILE, async () => {
+      using scratch = new Scratch();
+      const { store, history } = await foreignReplica(seed);
+      const { id, snapshots, segments } = (await loadTimeline(store)).current!;
+      const uploaded = (state: State): number =>
+        segments.findLast(({ index, offset }) => index === state.index && offset < state.offset)!.lastModified;
+      const found = Array.from({ length: segments.at(-1)!.index }, (_, i) => i + 1)
+        .map((index) => history.states.filter((state) => state.index === index && state.offset > 0))
+        .find((states) => states.length >= 3 && uploaded(states[1]!) < uploaded(states[2]!));
+      if (found === undefined) return;
+      inside++;
+      const [early, middle, late] = found as [State, State, State];
+      const path = scratch.file();
+      await restore(store, path, { target: at(middle) });
+      // What Litestream names by the index alone holds the second commit of it already.
+      store.now = uploaded(middle);
+      await store.put(snapshotKey(id, early.index, 'lz4'), frame(readFileSync(path)));
+      for (const state of found) await expectForeign(store, scratch, state, state);
+      for (const state of found) {
+        // One upload may hold several commits; its last one is the state at its time.
+        const then = history.states.findLast(
+          (each) => each.index === state.index && uploaded(each) === uploaded(state),
+        );
+        const target = { kind: 'time', time: uploaded(state) } as const;
+        assert.equal((await restore(store, scratch.file(), { target })).checksum, then!.checksum);
+        times++;
+      }
+      await store.delete(
+        snapshots.filter(({ index }) => index < early.index).map(({ index }) => snapshotKey(id, index, 'lz4')),
+      );
+      const error = await expectKind(expectForeign(store, scratch, early, early), 'point');
+      assert.equal(error.code, 'POINT_NOT_TOLD');
+      await expectForeign(store, scratch, late, late);
+    });
+  }
+  assert.ok(inside > 0 && times > 0);
 });

@@ -1,0 +1,54 @@
+/** seawall adopt, over a bucket in the layout of Litestream 0.3 that holds no header of ours. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { segmentKey, snapshotKey } from '../../replica/layout.ts';
+import { openStore } from '../../replica/store/open.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
+import { verify } from '../../replica/verify.ts';
+import { hashOf } from '../history/history.ts';
+import { frame } from '../history/lz4-frame.ts';
+import { blobTable } from '../shipper/blob-table.ts';
+import { Scene } from '../shipper/scene.ts';
+import { errorOf, seawallJson } from './seawall.ts';
+
+const GENERATION = '0123456789abcdef';
+
+test('a replica of Litestream 0.3 is taken over in its generation, without a new snapshot, and proven from then on', async () => {
+  await using scene = new Scene();
+  const db = blobTable(scene.database, 300);
+  db.pragma('wal_autocheckpoint = 0');
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  const store = await openStore(scene.bucket);
+  await store.put(snapshotKey(GENERATION, 0, 'lz4'), frame(readFileSync(scene.database)));
+  db.exec('UPDATE t SET b = randomblob(2000) WHERE id % 50 = 0');
+  const wal = readFileSync(`${scene.database}-wal`);
+  await store.put(segmentKey(GENERATION, 0, 0, 'lz4'), frame(wal, { contentChecksum: true }));
+  const shipped = hashOf(scene.image());
+  const before = await scene.restore();
+  assert.deepEqual([before.proof, hashOf(readFileSync(before.path))], ['frames', shipped]);
+  db.exec('DELETE FROM t WHERE id = 7'); // with neither
+
+  const folder = join(scene.folder, '.app.db-litestream');
+  mkdirSync(folder);
+  const adopt = (exitCode: number): ReturnType<typeof seawallJson> =>
+    seawallJson(['adopt', scene.database, scene.bucket], exitCode);
+  assert.equal(errorOf(await adopt(1))['code'], 'LITESTREAM_FOLDER');
+  rmSync(folder, { recursive: true });
+  assert.equal((await adopt(0))['generation'], GENERATION);
+  assert.equal(errorOf(await adopt(1))['code'], 'ALREADY_CLAIMED');
+
+  const shipper = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('with the shipper')");
+  await shipper.sync();
+  await shipper.stop();
+  assert.deepEqual(scene.reasons(), [], 'no new generation');
+  const { generations, current } = await loadTimeline(store);
+  assert.deepEqual([generations.length, current!.id, current!.snapshots.length], [1, GENERATION, 1]);
+  const after = await scene.restore();
+  assert.deepEqual([after.proof, hashOf(readFileSync(after.path))], ['recorded', hashOf(scene.image())]);
+  assert.deepEqual((await verify(store)).problems, []);
+  db.close();
+  await store.close();
+});
