@@ -215,6 +215,29 @@ test('damage in one generation leaves the others restorable', async () => {
   assert.deepEqual([error.kind, error.facts.key], ['corrupt', key]);
 });
 
+test('a damaged snapshot is named; once it is put aside, the same states are restored from the one before it', async () => {
+  for (const seed of seeds(2, 860)) {
+    await rerunnable(seed, FILE, async () => {
+      using scratch = new Scratch();
+      const { store, history, keys } = await replica({ seed, commits: 10, checkpoints: 0.4, snapshots: 0.5 });
+      const snapshots = keys.filter((key) => parseKey(key)?.kind === 'snapshot');
+      assert.ok(snapshots.length > 1);
+      const newest = snapshots.at(-1)!;
+      const { index } = parseKey(newest)!;
+      const body = Buffer.from((await store.get(newest)).body);
+      body[body.length >> 1]! ^= 1;
+      await store.put(newest, body);
+      const end = history.states.at(-1)!;
+      const error = await failure(store, { target: at(end) });
+      assert.equal(error.kind, 'corrupt');
+      assert.equal(error.facts.key, newest);
+      await store.delete([newest]);
+      const behind = history.states.filter((state) => state.index >= index);
+      for (const state of behind) await expectState(store, scratch, at(state), state);
+    });
+  }
+});
+
 test('an object under another object’s name is an error, never another state', async () => {
   const { store, history, keys } = await replica({
     seed: 890,
