@@ -30,7 +30,8 @@ export interface ReplicaEnd {
 
 /**
  * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, and `refused`
- * (UNFINISHED_TRANSACTION) when the last segments are the beginning of a transaction whose end never came.
+ * (UNFINISHED_TRANSACTION) when the last segments are the beginning of a transaction whose end never came, or of a run
+ * that repeats older history: then the pages at the end are a mixture that the database never was.
  *
  * @param adopted whether the objects of another program, which record no hashes, are read and hashed; else they are
  *   `unsupported` (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT)
@@ -49,6 +50,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
   const reached = (time: number): DatabaseState => ({ pages: hashes.pages, checksum: hashes.checksum, time });
   let state: DatabaseState = snapshot.facts ?? reached(plan.snapshot.lastModified);
   let finished = true;
+  let restorable = true;
   let end: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'> = {
     index: plan.snapshot.index,
     offset: 0,
@@ -72,6 +74,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
       hashes.set(page, content);
       if (commitPages !== 0) hashes.commit(commitPages);
     }
+    restorable = header?.marks.at(-1)?.restorable ?? restorable;
     state = header === undefined ? reached(segment.lastModified) : stateAfter(header);
     end = { index, ...tail };
     if (
@@ -82,14 +85,12 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
       throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
     }
   }
-  if (!finished) {
+  if (!finished || !restorable) {
     const position = formatPosition({ generation: generation.id, ...end });
-    throw new SeawallError(
-      'refused',
-      'UNFINISHED_TRANSACTION',
-      `the replica ends inside a transaction at ${position}`,
-      { position },
-    );
+    const within = finished ? 'a run that repeats older history' : 'a transaction';
+    throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', `the replica ends inside ${within} at ${position}`, {
+      position,
+    });
   }
   return { generation: generation.id, ...end, hashes, state };
 }

@@ -8,8 +8,10 @@ import { encodeSegment } from '../../replica/format/segment.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { segmentKey } from '../../replica/layout.ts';
+import { restorableRanges } from '../../replica/ranges.ts';
 import { readReplicaEnd } from '../../replica/replica-end.ts';
 import { openStore } from '../../replica/store/open.ts';
+import { parseTarget } from '../../replica/target.ts';
 import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { Shipper } from '../../shipper/index.ts';
@@ -178,6 +180,43 @@ test('a replica that ends inside a transaction is left as it is, and a new gener
   const second = await scene.ship();
   assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
   assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  await second.stop();
+  db.close();
+});
+
+test('a replica that ends inside a run that repeats older history is left as it is, and a new generation begins', async () => {
+  await using scene = new Scene();
+  const db = ready(scene, 600);
+  const first = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('one')");
+  await first.stop();
+  const store = await openStore(scene.bucket);
+  const generation = await current(scene);
+  const end = await readReplicaEnd(store, generation);
+  // What a helper leaves that died in such a run: a page as it once was, committed, in a state that none is to restore.
+  const { encodeFrame } = await import('../../replica/wal/format.ts');
+  const raw = encodeFrame(end.wal!, end.sum, 3, end.state.pages, Buffer.alloc(PAGE, 7)).frame;
+  end.hashes.set(3, Buffer.alloc(PAGE, 7));
+  end.hashes.commit(end.state.pages);
+  const place = { generation: generation.id, index: end.index, offset: end.offset };
+  const mark = { ...end.state, checksum: end.hashes.checksum, offset: end.offset + raw.length, restorable: false };
+  const sizes = { pageSize: PAGE, rawLength: raw.length };
+  const header = { ...place, ...sizes, before: end.state, marks: [mark], endsOnCommit: true };
+  const lz4 = codec('lz4');
+  await store.put(segmentKey(generation.id, end.index, end.offset, 'lz4'), encodeSegment(header, raw, lz4), 'absent');
+  scene.events.length = 0;
+  const second = await scene.ship();
+  assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  // Nothing that follows on such an end may be restored as a state of the database.
+  for (const each of (await loadTimeline(store)).generations) {
+    for (const { last } of await restorableRanges(store, each)) {
+      const { path } = await scene.restore({ target: parseTarget(last.position) });
+      const restored = new Database(path);
+      assert.equal(restored.pragma('integrity_check', { simple: true }), 'ok', last.position);
+      restored.close();
+    }
+  }
   await second.stop();
   db.close();
 });
