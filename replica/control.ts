@@ -15,6 +15,9 @@ import { formatPosition, isGeneration, MAX_INDEX, parsePosition, type Position }
 import { fields, MAX_SEALED, seal, unseal } from './sealed-json.ts';
 import type { Condition, PutResult, Store } from './store/store.ts';
 
+/** Tries to read a control object that is replaced under the reading. */
+const MOST_READS = 5;
+
 export interface Claim {
   readonly generation: string;
   /** Counts takeovers: one more with each shipper that takes the database over. */
@@ -154,12 +157,15 @@ async function readSmall(
   store: Store,
   key: string,
 ): Promise<{ readonly body: Buffer; readonly etag: string } | undefined> {
-  try {
-    const found = await store.get(key, { suffix: MAX_SEALED });
-    if (found.size > MAX_SEALED) throw corrupt('SEALED_SIZE', `${found.size} bytes are no control object`, { key });
-    return found;
-  } catch (error) {
-    if (isKind(error, 'missing') && error.code !== 'STORE_NO_BUCKET') return undefined;
-    throw error;
+  for (let reads = 1; ; reads++) {
+    try {
+      const found = await store.get(key, { suffix: MAX_SEALED });
+      if (found.size > MAX_SEALED) throw corrupt('SEALED_SIZE', `${found.size} bytes are no control object`, { key });
+      return found;
+    } catch (error) {
+      if (isKind(error, 'missing') && error.code !== 'STORE_NO_BUCKET') return undefined;
+      // Control objects are there to be replaced, also while a broken-off answer is gone on with.
+      if (!isKind(error, 'conflict') || reads === MOST_READS) throw error;
+    }
   }
 }

@@ -22,7 +22,7 @@ import { WalWriter } from './wal-writer.ts';
 import type { PageFile } from './written-file.ts';
 
 /** Bytes of WAL pages held in memory. */
-const WRITE_MEMORY = 32 << 20;
+const WRITE_MEMORY = 16 << 20;
 /** What a thread fetches by one request. */
 const LONG_RUNS = { bytes: 2 << 20, blocks: 16 };
 /** So often in a row threads may fail to read by themselves before they are not asked to any more. */

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { PackedRun } from './run-unpacking.ts';
 import type { ReadTicket } from './store/read-ticket.ts';
 
-/** Two are as fast as most disks and networks; each takes some 30 MiB. */
+/** Two are as fast as most disks and networks; each takes some 50 MiB. */
 const MOST_THREADS = 3;
 /** Runs under way in each: as many as latency wants. */
 const RUNS_IN_THREAD = 4;
@@ -17,7 +17,8 @@ const WORTH_BLOCKS = 48;
 /** Threads that pay for a snapshot of so many blocks. */
 export function worthwhileThreads(blocks: number): number {
   const processors = availableParallelism();
-  return blocks < WORTH_BLOCKS || processors < 2 ? 0 : Math.min(processors, MOST_THREADS);
+  // The main thread has a processor of its own; and where there are few, there is little memory.
+  return blocks < WORTH_BLOCKS ? 0 : Math.min(processors - 1, MOST_THREADS);
 }
 
 export interface RunRequest {

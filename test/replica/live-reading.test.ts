@@ -1,6 +1,7 @@
 /** Reading a replica while its shipper goes on writing to it, and retention deletes from it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readClaim, writeClaim } from '../../replica/control.ts';
 import { HEAD_KEY } from '../../replica/layout.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { planRestore } from '../../replica/plan.ts';
@@ -90,4 +91,19 @@ test('what retention deletes while a replica is verified is no damage, what stay
     [newest],
   );
   await assert.rejects(verify((await vanishing(2, Infinity)).store), { code: 'STORE_NO_OBJECT' });
+});
+
+test('a claim that is replaced while it is read is read again', async () => {
+  const whole = memoryStore();
+  const claim = { generation: '0123456789abcdef', epoch: 1, owner: 'o', holder: 'h', since: 1 };
+  await writeClaim(whole, claim, 'absent');
+  const replaced = (times: number): Store => ({
+    ...whole,
+    get: (key, range) =>
+      times-- > 0
+        ? Promise.reject(new SeawallError('conflict', 'STORE_OBJECT_CHANGED', key, { key }))
+        : whole.get(key, range),
+  });
+  assert.deepEqual((await readClaim(replaced(3)))?.claim, claim);
+  await assert.rejects(readClaim(replaced(Infinity)), { code: 'STORE_OBJECT_CHANGED' });
 });
