@@ -102,6 +102,9 @@ export interface LitestreamSettings {
   readonly replica?: readonly string[];
 }
 
+/** Milliseconds that it gets to end by itself. */
+const MOST_TO_END = 60_000;
+
 /** A running `litestream replicate`. */
 export class Sidecar implements AsyncDisposable {
   readonly process: ChildProcess;
@@ -127,7 +130,10 @@ export class Sidecar implements AsyncDisposable {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = once(this.process, 'exit');
     this.process.kill(signal);
+    // 0.3 was seen to wait for ever, behind hundreds of MiB of WAL.
+    const enough = setTimeout(() => this.process.kill('SIGKILL'), MOST_TO_END);
     await ended;
+    clearTimeout(enough);
   }
 }
 
