@@ -74,9 +74,9 @@ function refuseLinked(database: string): void {
   const others = readdirSync(folder)
     .map((name) => join(folder, name))
     .filter((path) => path !== database && statSync(path, { throwIfNoEntry: false })?.ino === found.ino);
-  const shipped = others.find((path) => holderOf(`${path}-seawall`) !== undefined);
-  if (shipped !== undefined) {
-    const holder = holderOf(`${shipped}-seawall`)!;
+  for (const shipped of others) {
+    const holder = holderOf(`${shipped}-seawall`);
+    if (holder === undefined) continue;
     throw new SeawallError(
       'refused',
       'ALREADY_SHIPPED',

@@ -4,16 +4,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { compact } from '../../replica/compact.ts';
-import { encodeSegment } from '../../replica/format/segment.ts';
+import { encodeSegment, type SegmentHeader } from '../../replica/format/segment.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import { restorableRanges } from '../../replica/ranges.ts';
-import { readReplicaEnd } from '../../replica/replica-end.ts';
+import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import { openStore } from '../../replica/store/open.ts';
+import type { Store } from '../../replica/store/store.ts';
 import { parseTarget } from '../../replica/target.ts';
 import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
+import { encodeFrame } from '../../replica/wal/format.ts';
 import type { Shipper } from '../../shipper/index.ts';
 import { blobTable } from './blob-table.ts';
 import { crash, Scene } from './scene.ts';
@@ -159,23 +161,33 @@ test('a database put in place of another one gets a generation of its own, with 
   await second.stop();
 });
 
-test('a replica that ends inside a transaction is left as it is, and a new generation begins', async () => {
-  await using scene = new Scene();
+/** A replica whose shipper was stopped, and its end. */
+async function stopped(scene: Scene): Promise<{ db: Database.Database; store: Store; end: ReplicaEnd }> {
   const db = ready(scene, 600);
   const first = await scene.ship();
   db.exec("INSERT INTO t (b) VALUES ('one')");
   await first.stop();
   const store = await openStore(scene.bucket);
-  const generation = await current(scene);
-  const end = await readReplicaEnd(store, generation);
-  // What a helper leaves that died in the middle of a transaction of several segments: its first half.
+  return { db, store, end: await readReplicaEnd(store, await current(scene)) };
+}
+
+/** One more segment, as a helper leaves it that died behind it. */
+async function leave(
+  store: Store,
+  { generation, index, offset, state }: ReplicaEnd,
+  raw: Buffer,
+  rest: Pick<SegmentHeader, 'marks' | 'endsOnCommit'>,
+): Promise<void> {
+  const header = { generation, index, offset, pageSize: PAGE, rawLength: raw.length, before: state, ...rest };
+  await store.put(segmentKey(generation, index, offset, 'lz4'), encodeSegment(header, raw, codec('lz4')), 'absent');
+}
+
+test('a replica that ends inside a transaction is left as it is, and a new generation begins', async () => {
+  await using scene = new Scene();
+  const { db, store, end } = await stopped(scene);
+  // The first half of a transaction of several segments.
   const frame = Buffer.from(readFileSync(join(scene.folder, 'app.db')).subarray(0, PAGE));
-  const { encodeFrame } = await import('../../replica/wal/format.ts');
-  const raw = encodeFrame(end.wal!, end.sum, 1, 0, frame).frame;
-  const place = { generation: generation.id, index: end.index, offset: end.offset };
-  const header = { ...place, pageSize: PAGE, rawLength: raw.length, before: end.state, marks: [], endsOnCommit: false };
-  const lz4 = codec('lz4');
-  await store.put(segmentKey(generation.id, end.index, end.offset, 'lz4'), encodeSegment(header, raw, lz4), 'absent');
+  await leave(store, end, encodeFrame(end.wal!, end.sum, 1, 0, frame).frame, { marks: [], endsOnCommit: false });
   scene.events.length = 0;
   const second = await scene.ship();
   assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
@@ -186,24 +198,13 @@ test('a replica that ends inside a transaction is left as it is, and a new gener
 
 test('a replica that ends inside a run that repeats older history is left as it is, and a new generation begins', async () => {
   await using scene = new Scene();
-  const db = ready(scene, 600);
-  const first = await scene.ship();
-  db.exec("INSERT INTO t (b) VALUES ('one')");
-  await first.stop();
-  const store = await openStore(scene.bucket);
-  const generation = await current(scene);
-  const end = await readReplicaEnd(store, generation);
-  // What a helper leaves that died in such a run: a page as it once was, committed, in a state that none is to restore.
-  const { encodeFrame } = await import('../../replica/wal/format.ts');
+  const { db, store, end } = await stopped(scene);
+  // A page as it once was, committed, in a state that none is to restore.
   const raw = encodeFrame(end.wal!, end.sum, 3, end.state.pages, Buffer.alloc(PAGE, 7)).frame;
   end.hashes.set(3, Buffer.alloc(PAGE, 7));
   end.hashes.commit(end.state.pages);
-  const place = { generation: generation.id, index: end.index, offset: end.offset };
   const mark = { ...end.state, checksum: end.hashes.checksum, offset: end.offset + raw.length, restorable: false };
-  const sizes = { pageSize: PAGE, rawLength: raw.length };
-  const header = { ...place, ...sizes, before: end.state, marks: [mark], endsOnCommit: true };
-  const lz4 = codec('lz4');
-  await store.put(segmentKey(generation.id, end.index, end.offset, 'lz4'), encodeSegment(header, raw, lz4), 'absent');
+  await leave(store, end, raw, { marks: [mark], endsOnCommit: true });
   scene.events.length = 0;
   const second = await scene.ship();
   assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
