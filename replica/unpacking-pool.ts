@@ -21,6 +21,11 @@ export function worthwhileThreads(blocks: number): number {
   return blocks < WORTH_BLOCKS ? 0 : Math.min(processors - 1, MOST_THREADS);
 }
 
+/** Told to a thread that has done its work. */
+export const END = 'end';
+/** Milliseconds that what is under way in a thread may take until then. */
+const MOST_TO_END = 5000;
+
 export interface RunRequest {
   readonly id: number;
   readonly run: PackedRun;
@@ -74,7 +79,7 @@ export class UnpackingPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => end(worker)));
   }
 
   #start(entry: string): Thread {
@@ -96,4 +101,13 @@ export class UnpackingPool implements AsyncDisposable {
     worker.on('exit', gone);
     return thread;
   }
+}
+
+/** Lets a thread end by itself; one that is ended from outside while it starts or reads can take the process with it. */
+async function end(worker: Worker): Promise<void> {
+  const gone = new Promise((resolve) => worker.once('exit', resolve));
+  worker.postMessage(END);
+  const enough = setTimeout(() => void worker.terminate(), MOST_TO_END);
+  await gone;
+  clearTimeout(enough);
 }

@@ -7,7 +7,7 @@ import { parentPort } from 'node:worker_threads';
 import { unpackRun } from './run-unpacking.ts';
 import { RangeClient } from './store/range-client.ts';
 import { redeem } from './store/read-ticket.ts';
-import type { RunAnswer, RunRequest } from './unpacking-pool.ts';
+import { END, type RunAnswer, type RunRequest } from './unpacking-pool.ts';
 
 const port = parentPort!;
 const client = new RangeClient();
@@ -16,7 +16,12 @@ const spare: Buffer[] = [];
 /** What runs have at most, but for odd ones. */
 const ROOM = 2 << 20;
 
-port.on('message', ({ id, run, source, fd }: RunRequest) => {
+port.on('message', (message: RunRequest | typeof END) => {
+  if (message === END) {
+    port.close();
+    return;
+  }
+  const { id, run, source, fd } = message;
   const room = spare.pop();
   const memory =
     room !== undefined && room.length >= run.length ? room : Buffer.allocUnsafeSlow(Math.max(run.length, ROOM));
