@@ -247,7 +247,10 @@ async function provePast(account: Account, store: Store, path: string, life: Lif
   account.prove(proveDatabase(path, { checksum, recorded: `at ${position}`, totals }));
 }
 
-/** A moment whose WAL retention took must be refused; the nearest state that is left is another one. */
+/**
+ * A moment whose WAL retention took must be refused; the nearest state that is left is another one. Unless it is the
+ * very same: the last state of an index is also the one that its compaction kept, and that moment can still be had.
+ */
 async function proveGone(account: Account, store: Store, path: string, life: Life): Promise<void> {
   const { floors } = await loadTimeline(store);
   const gone = life.acknowledgements.find((acknowledgement) => {
@@ -256,17 +259,25 @@ async function proveGone(account: Account, store: Store, path: string, life: Lif
   });
   if (gone === undefined) return;
   const time = formatTime(gone.moment);
-  account.heading(`A moment that retention gave up is asked for: ${time}`);
-  let outcome: Omit<Proof, 'name'> = { held: false, detail: 'something else was restored instead' };
+  account.heading(`A moment whose WAL retention gave up is asked for: ${time}`);
+  account.prove([await outcomeOfGone(store, path, time, gone.checksum)]);
+}
+
+async function outcomeOfGone(store: Store, path: string, time: string, checksum: string): Promise<Proof> {
   try {
-    await restore(store, path, { target: parseTarget(time) });
+    const restored = await restore(store, path, { target: parseTarget(time) });
+    const held = formatChecksum(restored.checksum) === checksum;
+    const detail = held
+      ? `its very state is kept as the snapshot at ${restored.position}, and was restored`
+      : 'something else was restored instead';
+    return { name: 'moment', held, detail };
   } catch (error) {
     if (!isKind(error, 'point')) throw error;
     const { before = 'none', after = 'none' } = error.facts;
-    const left = existsSync(path) ? ', but a file was left behind' : '';
-    outcome = { held: left === '', detail: `not restored${left}; nearest before ${before}, after ${after}` };
+    const held = !existsSync(path);
+    const left = held ? '' : ', but a file was left behind';
+    return { name: 'refusal', held, detail: `not restored${left}; nearest before ${before}, after ${after}` };
   }
-  account.prove([{ name: 'refusal', ...outcome }]);
 }
 
 /** An acknowledged moment that must still be kept, from the middle of those. */
