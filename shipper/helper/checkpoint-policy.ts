@@ -19,6 +19,8 @@ export interface WalPressure {
   readonly busy: boolean;
   /** All that is committed was just captured, to be uploaded, or should have been: the store is away. */
   readonly uploading: boolean;
+  /** More is not captured yet than could be while the index ends. */
+  readonly behind: boolean;
 }
 
 export interface CheckpointLimits {
@@ -55,7 +57,10 @@ export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): Ch
   // Whoever copied the last frame (the app's own checkpoint, or ours) wants the WAL to start anew, and a checkpoint of
   // the app in RESTART or TRUNCATE mode may be waiting for just that with the write lock held.
   if (wal.pending === 0) return { kind: 'seal-idle' };
-  if (wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)) {
+  if (
+    !wal.behind &&
+    wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)
+  ) {
     if (wal.uploading && wal.frames >= LONG_INDEX) return { kind: 'seal', why: 'upload' };
     if (wal.used >= limits.sealAt) return { kind: 'seal', why: 'length' };
     if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };

@@ -1,18 +1,15 @@
 /** Keeps the WAL short: carries out what the checkpoint policy decides, and remembers what stood in the way. */
 import { frameSize } from '../../replica/wal/format.ts';
 import { decideCheckpoint, type CheckpointLimits } from './checkpoint-policy.ts';
-import type { Blocker, LiveDatabase } from './live-database.ts';
+import type { Blocker, LiveDatabase, Take } from './live-database.ts';
 import type { WalIndex } from './wal-index.ts';
 
 /**
  * When the WAL is looked after. `ended`: its present index has no frames yet. `idle`, `busy`: there were no commits
  * since the last look, or some. `uploading`: all that is committed was just captured, to be uploaded. `overdue`: it
- * should have been, but the store is away.
+ * should have been, but the store is away. `behind`: more is not captured yet than could be while the index ends.
  */
-export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading' | 'overdue';
-
-/** Takes all frames that the WAL index tells of; throws when it cannot, and then they stay in the WAL. */
-export type Capture = (wal: WalIndex) => void;
+export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading' | 'overdue' | 'behind';
 
 export class Checkpointer {
   readonly #live: LiveDatabase;
@@ -46,7 +43,7 @@ export class Checkpointer {
   maintain(
     wal: WalIndex,
     occasion: Occasion,
-    { advancePin, capture }: { readonly advancePin: () => void; readonly capture: Capture },
+    { advancePin, take }: { readonly advancePin: () => void; readonly take: Take },
   ): 'pin-moved' | undefined {
     const live = this.#live;
     if (live.snapshotHeld) return undefined;
@@ -68,6 +65,7 @@ export class Checkpointer {
         blockedTries: this.#blockedTries,
         busy: occasion === 'busy',
         uploading: occasion === 'uploading' || occasion === 'overdue',
+        behind: occasion === 'behind',
       },
       this.#limits,
     );
@@ -81,20 +79,16 @@ export class Checkpointer {
         else if (this.#blockedBy === 'disk') this.#blockedBy = undefined;
         break;
       case 'seal-idle':
-        if (live.sealIdle(capture)) this.#sealed(wal.frames);
+        if (live.sealIdle(take)) this.#sealed(wal.frames);
         break;
       case 'seal':
-        return this.#seal(capture);
+        return this.#seal(take);
     }
     return undefined;
   }
 
-  /** What there is is captured before the write lock is taken, so that only a tail is left under it. */
-  #seal(capture: Capture): 'pin-moved' | undefined {
-    const ahead = this.#live.walIndex();
-    if (ahead === undefined) return undefined;
-    capture(ahead);
-    const result = this.#live.seal(capture);
+  #seal(take: Take): 'pin-moved' | undefined {
+    const result = this.#live.seal(take);
     if (result.kind === 'sealed') {
       this.#sealed(result.wal.frames);
       return undefined;

@@ -96,7 +96,7 @@ export class FollowedDatabase {
         live.rest();
         this.#restAt = Infinity;
       }
-      return news ? 'news' : 'quiet';
+      return this.#follower?.behind === true ? 'behind' : news ? 'news' : 'quiet';
     } catch (error) {
       return this.#noted(error) ? 'quiet' : 'failed';
     }

@@ -9,7 +9,8 @@ import { offsetAfter } from '../../replica/wal/format.ts';
 import { captureNext, ContinuityLost, type CapturePoint } from './capture.ts';
 import type { CheckpointLimits } from './checkpoint-policy.ts';
 import { Checkpointer, type Occasion } from './checkpointer.ts';
-import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
+import { KeptFrames, type ReadWal } from './kept-frames.ts';
+import type { Blocker, LiveDatabase, SealResult, Take } from './live-database.ts';
 import type { Staging } from './staging.ts';
 import type { WalIndex } from './wal-index.ts';
 
@@ -34,6 +35,12 @@ export interface FollowerSettings extends CheckpointLimits {
 const PIN_PAUSE = 1000;
 /** Looks remembered between two captures; more are thinned out. */
 const MOST_LOOKS = 8192;
+/** Bytes of frames that may be kept in memory while an index ends, at most; as a rule twice the length of an index. */
+const MOST_KEPT = 32 << 20;
+/** An index that could not be ended in time may become so many times as long before the app is felt to outrun us. */
+const FAR_AHEAD = 16;
+/** Milliseconds of capturing at a time, when there is more to capture than uploads ask for. */
+const SLICE = 15;
 
 export class Follower {
   readonly #live: LiveDatabase;
@@ -99,9 +106,34 @@ export class Follower {
     }
     const busy = end > (this.#seen.at(-1)?.offset ?? this.#point.offset);
     if (busy) this.#remember(end);
+    const overdue = this.#overdue();
+    if (this.behind && (overdue || end > this.#farAhead)) this.#catchUp(wal, end);
     if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
     else if (!busy || performance.now() - this.#lastPinned >= PIN_PAUSE) this.#advancePin(wal);
-    this.#maintain(wal, this.#overdue() ? 'overdue' : busy ? 'busy' : 'idle');
+    this.#maintain(wal, this.behind ? 'behind' : overdue ? 'overdue' : busy ? 'busy' : 'idle');
+  }
+
+  /** More is committed and not captured than can be kept while the index ends, so it does not. */
+  get behind(): boolean {
+    return (this.#seen.at(-1)?.offset ?? 0) - this.#point.offset > this.#mostKept;
+  }
+
+  get #mostKept(): number {
+    return Math.min(2 * this.#settings.sealAt, MOST_KEPT);
+  }
+
+  get #farAhead(): number {
+    return FAR_AHEAD * this.#settings.sealAt;
+  }
+
+  /** Captures for a while, ahead of the uploads; where the app has come too far ahead, it cannot commit meanwhile. */
+  #catchUp(wal: WalIndex, end: number): void {
+    const capture = (): void => {
+      const until = performance.now() + SLICE;
+      while (this.#captureOne(wal) && performance.now() < until);
+    };
+    if (end - this.#point.offset > this.#farAhead) this.#live.holdingBack(capture);
+    else capture();
   }
 
   /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */
@@ -154,13 +186,46 @@ export class Follower {
     while (this.#captureOne(wal));
   }
 
-  #captureOne(wal: WalIndex): boolean {
+  /**
+   * Lets `act` end the index: what it takes is kept meanwhile, and captured when it is done. Also when it ended nothing,
+   * since the WAL may have moved on from what was taken.
+   */
+  #keeping<T>(act: (take: Take) => T): T {
+    const kept = new KeptFrames(this.#readWal);
+    try {
+      return act((wal) => {
+        this.#keep(kept, wal);
+      });
+    } finally {
+      this.#captureKept(kept);
+    }
+  }
+
+  #keep(kept: KeptFrames, wal: WalIndex): void {
+    const { salt1, salt2 } = kept.wal ?? wal;
+    if (salt1 !== wal.salt1 || salt2 !== wal.salt2) this.#captureKept(kept); // the WAL was restarted after it was taken
+    this.#pinnedFrames = wal.frames;
+    const end = this.#enter(wal);
+    if (end === undefined) return;
+    this.#remember(end);
+    while (end - this.#point.offset > this.#mostKept && this.#captureOne(wal));
+    kept.keep(wal, this.#point.offset, end);
+  }
+
+  #captureKept(kept: KeptFrames): void {
+    try {
+      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, kept.read));
+    } finally {
+      kept.clear();
+    }
+  }
+
+  readonly #readWal: ReadWal = (offset, length) => this.#live.readWal(offset, length);
+
+  #captureOne(wal: WalIndex, readWal = this.#readWal): boolean {
     const { segmentSize, codec } = this.#settings;
     const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
-    const source = {
-      readWal: (offset: number, length: number) => this.#live.readWal(offset, length),
-      pageSize: this.#live.pageSize,
-    };
+    const source = { readWal, pageSize: this.#live.pageSize };
     const segment = captureNext(this.#point, wal, source, this.#hashes, {
       segmentSize,
       codec,
@@ -180,11 +245,8 @@ export class Follower {
    * before is captured then. The present point becomes the start of the next index.
    */
   hold(locking: boolean): SealResult {
-    if (locking) this.captureTheRest(); // so that only a tail is left under the lock
-    const result = this.#live.hold((wal) => {
-      this.#pinnedFrames = wal.frames;
-      this.#captureAll(wal);
-    }, locking);
+    if (locking) this.captureTheRest(); // so that little is left to be taken under the lock
+    const result = this.#keeping((take) => this.#live.hold(take, locking));
     if (result.kind === 'sealed' && this.#point.offset > 0) this.#endIndex(result.wal);
     // A try under the lock moves the pin even in vain.
     if (result.kind === 'blocked' && locking) this.#pinnedFrames = undefined;
@@ -245,15 +307,14 @@ export class Follower {
 
   #maintain(wal: WalIndex, what: Occasion): void {
     const ended = this.#boundary !== undefined;
-    const moved = this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
-      advancePin: () => {
-        this.#advancePin(wal);
-      },
-      capture: (now) => {
-        this.#pinnedFrames = now.frames;
-        this.#captureAll(now);
-      },
-    });
+    const moved = this.#keeping((take) =>
+      this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
+        advancePin: () => {
+          this.#advancePin(wal);
+        },
+        take,
+      }),
+    );
     if (moved === 'pin-moved') this.#pinnedFrames = undefined;
   }
 }

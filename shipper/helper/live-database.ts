@@ -18,8 +18,15 @@ import { readWalIndex, type WalIndex } from './wal-index.ts';
 
 /** How long the write lock may be tried for at a time, milliseconds. */
 const LOCK_TRIES_MS = 25;
-/** How long a seal may hold the write lock while another checkpoint is in its way, milliseconds. */
+/** How long a seal waits for another checkpoint, before it has the write lock and while it holds it, milliseconds. */
+const COPY_MS = 100;
 const SEAL_HOLD_MS = 20;
+/** Rounds of copying before a seal takes the write lock, and frames that are few enough to be copied under it. */
+const COPY_ROUNDS = 4;
+const SHORT_TAIL = 64;
+
+/** Takes all frames that the WAL index tells of; called with more and more of them, the last time when none can come. */
+export type Take = (wal: WalIndex) => void;
 
 export type SealResult =
   /** Ended at the committed frames that `wal` tells of. */
@@ -177,11 +184,11 @@ export class LiveDatabase {
 
   /**
    * Ends the WAL index without a lock, when everything in it is already in the database file: the pin moves to the
-   * database file alone, so the app's next commit restarts the WAL. `capture` takes what is not captured yet, while the
+   * database file alone, so the app's next commit restarts the WAL. `take` is for what was not taken yet, while the
    * old pin still keeps every frame in place. Returns whether the index is sealed.
    */
-  sealIdle(capture: (wal: WalIndex) => void): boolean {
-    if (this.#beginIdle(this.#spare, capture) === undefined) return false;
+  sealIdle(take: Take): boolean {
+    if (this.#beginIdle(this.#spare, take) === undefined) return false;
     this.#handOver();
     return true;
   }
@@ -203,15 +210,15 @@ export class LiveDatabase {
    * WAL is in the database file already, that takes no lock, and so finds its moment also beside an app that
    * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
    */
-  hold(capture: (wal: WalIndex) => void, locking: boolean): SealResult {
-    const wal = this.#beginIdle('snapshotReader', capture);
-    if (wal === undefined) return locking ? this.seal(capture, true) : { kind: 'blocked', by: 'checkpoint' };
+  hold(take: Take, locking: boolean): SealResult {
+    const wal = this.#beginIdle('snapshotReader', take);
+    if (wal === undefined) return locking ? this.seal(take, true) : { kind: 'blocked', by: 'checkpoint' };
     this.advancePin();
     return { kind: 'sealed', wal };
   }
 
   /** Begins a read of the database file alone; leaves the reader as it was when that cannot be now. */
-  #beginIdle(reader: Role, capture: (wal: WalIndex) => void): WalIndex | undefined {
+  #beginIdle(reader: Role, take: Take): WalIndex | undefined {
     const before = this.walIndex();
     if (before === undefined || before.backfilled !== before.frames) return undefined;
     beginRead(this.#connections.get(reader));
@@ -220,7 +227,7 @@ export class LiveDatabase {
       const still =
         after?.frames === before.frames && after.backfilled === after.frames && after.salt1 === before.salt1;
       if (still) {
-        capture(after);
+        take(after);
         return after;
       }
     } catch (error) {
@@ -232,26 +239,22 @@ export class LiveDatabase {
   }
 
   /**
-   * Ends the WAL index under the write lock, for milliseconds: no commit can come between, the tail is captured by
-   * `capture`, copied into the database file, and the pin moves to the database file alone. With `hold`, the same
-   * instant also begins a snapshot (see {@link releaseSnapshot}). All frames committed before the call must be
-   * captured. Most of the copying is done before the lock is taken, and where a reader forbids it, the lock is not.
+   * Ends the WAL index under the write lock, for milliseconds: no commit can come between, the tail is taken, copied
+   * into the database file, and the pin moves to the database file alone. With `hold`, the same instant also begins a
+   * snapshot (see {@link releaseSnapshot}). Most is taken and copied before the lock is, and where a reader forbids the
+   * copying, the lock is not.
    */
-  seal(capture: (wal: WalIndex) => void, hold = false): SealResult {
-    const before = this.walIndex();
-    this.advancePin();
-    const copied = this.checkpointPassive();
-    if (copied === 'busy') return { kind: 'blocked', by: 'checkpoint' };
-    if (copied === 'disk') return { kind: 'blocked', by: 'disk' };
-    if (before !== undefined && copied.backfilled < before.frames) return { kind: 'blocked', by: 'reader' };
+  seal(take: Take, hold = false): SealResult {
+    const blocked = this.#copyAhead(take);
+    if (blocked !== undefined) return { kind: 'blocked', by: blocked };
     if (!this.#lockWriter()) return { kind: 'blocked', by: 'writer' };
     try {
       const wal = this.walIndex();
       if (wal === undefined) return { kind: 'blocked', by: 'writer' };
-      capture(wal);
+      take(wal);
       if (wal.backfilled !== wal.frames) {
         this.advancePin();
-        const blocked = this.#backfillAll(wal.frames);
+        const blocked = this.#copyTo(wal.frames, SEAL_HOLD_MS);
         if (blocked !== undefined) return { kind: 'blocked', by: blocked };
       }
       if (hold) beginRead(this.#connections.get('snapshotReader'));
@@ -260,6 +263,27 @@ export class LiveDatabase {
     } finally {
       this.#connections.end('writer');
     }
+  }
+
+  /**
+   * Takes and copies what there is, again and again while what comes meanwhile gets less: an app at full speed commits
+   * as much during a long copying as there was to copy. Taking comes first each time, as the pin may come to stand on
+   * the database file alone.
+   */
+  #copyAhead(take: Take): Blocker | undefined {
+    let tail = Infinity;
+    for (let round = 0; round < COPY_ROUNDS; round++) {
+      const wal = this.walIndex();
+      if (wal === undefined) return 'writer';
+      const left = wal.frames - wal.backfilled;
+      if (round > 0 && (left <= SHORT_TAIL || left > tail / 2)) return undefined;
+      tail = left;
+      take(wal);
+      this.advancePin();
+      const blocked = this.#copyTo(wal.frames, COPY_MS);
+      if (blocked !== undefined) return blocked;
+    }
+    return undefined;
   }
 
   /** Pages of the database as the held snapshot sees it. */
@@ -316,6 +340,16 @@ export class LiveDatabase {
     return new LeftBehind(this.#shm, this.#shmInode);
   }
 
+  /** Does something while the app cannot commit; a moment that lasts. Without the lock where it cannot be had. */
+  holdingBack(act: () => void): void {
+    const locked = this.#lockWriter();
+    try {
+      act();
+    } finally {
+      if (locked) this.#connections.end('writer');
+    }
+  }
+
   #lockWriter(): boolean {
     const until = performance.now() + LOCK_TRIES_MS;
     do {
@@ -329,16 +363,21 @@ export class LiveDatabase {
     return false;
   }
 
-  #backfillAll(frames: number): Blocker | undefined {
-    const until = performance.now() + SEAL_HOLD_MS;
+  /** Copies so many frames into the database file, once no other checkpoint is in the way. */
+  #copyTo(frames: number, patience: number): Blocker | undefined {
+    const until = performance.now() + patience;
     do {
       const done = this.checkpointPassive();
       if (done === 'disk') return done;
       if (done !== 'busy') return done.backfilled >= frames ? undefined : 'reader';
+      Atomics.wait(NEVER, 0, 0, 1);
     } while (performance.now() < until);
     return 'checkpoint';
   }
 }
+
+/** Nobody notifies it. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
 /** A database that was open under a path where another one lies now. */
 export class LeftBehind {

@@ -4,11 +4,12 @@
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 
-/** What a look found: commits that wait, none, or a failure that is better left alone for a while. */
-export type Look = 'news' | 'quiet' | 'failed';
+/** What a look found: commits that wait, more than can wait, none, or a failure that is better left alone for a while. */
+export type Look = 'news' | 'behind' | 'quiet' | 'failed';
 
 /** Milliseconds between two looks. A look that finds nothing reads 136 bytes. */
 const SOON = 40;
+const AT_ONCE = 15;
 const AFTER_FAILURE = 1000;
 /** For so long after its last news a database is looked at soon, milliseconds. */
 const LIVELY = 2000;
@@ -69,9 +70,13 @@ export class Rounds {
   #look(member: Member): void {
     const found = member.look();
     const now = performance.now();
-    if (found === 'news') member.news = now;
-    const quiet = now - member.news > LIVELY;
-    const wish = found === 'failed' ? AFTER_FAILURE : quiet ? Math.max(SOON, this.#members.size * PER_DATABASE) : SOON;
-    member.due = now + Math.min(wish, found === 'failed' ? wish : member.atLeastEvery);
+    if (found === 'news' || found === 'behind') member.news = now;
+    member.due = now + this.#pause(found, now - member.news > LIVELY, member.atLeastEvery);
+  }
+
+  #pause(found: Look, quiet: boolean, atLeastEvery: number): number {
+    if (found === 'failed') return AFTER_FAILURE;
+    const soon = found === 'behind' ? AT_ONCE : SOON;
+    return Math.min(quiet ? Math.max(soon, this.#members.size * PER_DATABASE) : soon, atLeastEvery);
   }
 }

@@ -4,7 +4,7 @@
  * In fair weather it is empty: frames stay in the WAL until their segment is uploaded. When the WAL must move on
  * before (the store is slow or away), segments wait here, in files under their keys' order, up to a bound.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ContinuityLost, type CapturedSegment } from './capture.ts';
@@ -64,7 +64,8 @@ export class Staging {
     }
     const file = join(this.#folder, `${String(this.#count++).padStart(12, '0')}.segment`);
     try {
-      writeDurably(file, segment.bytes);
+      // No fsync: a process that comes after this one cannot use it (see the constructor), and the app would feel it.
+      writeFileSync(file, segment.bytes, { mode: 0o600 });
     } catch (error) {
       dropQuietly(file);
       const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
@@ -117,16 +118,5 @@ function dropQuietly(file: string): void {
     rmSync(file, { force: true });
   } catch {
     // the disk fails; there is nothing else to do
-  }
-}
-
-function writeDurably(path: string, bytes: Buffer): void {
-  const fd = openSync(path, 'w', 0o600);
-  try {
-    let at = 0;
-    while (at < bytes.length) at += writeSync(fd, bytes, at);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -40,7 +40,7 @@ export class WalWatch {
     this.#frames = wal.frames;
     this.#checkpointer.maintain(wal, 'overdue', {
       advancePin: () => this.#live.advancePin(),
-      capture: () => undefined,
+      take: () => undefined,
     });
   }
 

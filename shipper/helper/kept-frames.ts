@@ -1,0 +1,61 @@
+/**
+ * Frames that are read out of the WAL while its index ends, and captured from memory afterwards: reading takes a
+ * fraction of the time that checking, hashing and packing take, and meanwhile the app may be waiting for its lock.
+ */
+import type { WalIndex } from './wal-index.ts';
+
+/** Bytes of the WAL file; fewer when it ends before. */
+export type ReadWal = (offset: number, length: number) => Buffer;
+
+interface Piece {
+  readonly offset: number;
+  readonly bytes: Buffer;
+}
+
+export class KeptFrames {
+  readonly #readWal: ReadWal;
+  #pieces: Piece[] = [];
+  #wal: WalIndex | undefined;
+
+  constructor(readWal: ReadWal) {
+    this.#readWal = readWal;
+  }
+
+  /** What the WAL held when something was kept last. */
+  get wal(): WalIndex | undefined {
+    return this.#wal;
+  }
+
+  /** Keeps the bytes from `begin` to `end`: those before are let go, those it has already are not read again. */
+  keep(wal: WalIndex, begin: number, end: number): void {
+    this.#wal = wal;
+    while (this.#pieces[0] !== undefined && endOf(this.#pieces[0]) <= begin) release(this.#pieces.shift()!);
+    const last = this.#pieces.at(-1);
+    const from = last === undefined ? begin : endOf(last);
+    if (end > from) this.#pieces.push({ offset: from, bytes: this.#readWal(from, end - from) });
+  }
+
+  /** As of a WAL file that ends with what is kept; valid until {@link clear}. */
+  readonly read: ReadWal = (offset, length) => {
+    const parts: Buffer[] = [];
+    for (const piece of this.#pieces) {
+      const from = Math.max(offset - piece.offset, 0);
+      const to = Math.min(offset + length - piece.offset, piece.bytes.length);
+      if (from < to) parts.push(piece.bytes.subarray(from, to));
+    }
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  };
+
+  clear(): void {
+    for (const piece of this.#pieces) release(piece);
+    this.#pieces = [];
+    this.#wal = undefined;
+  }
+}
+
+const endOf = ({ offset, bytes }: Piece): number => offset + bytes.length;
+
+/** Gives memory back at once, where waiting for the garbage collector would let megabytes pile up. */
+function release({ bytes }: Piece): void {
+  if (bytes.byteLength > 0 && bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
+}
