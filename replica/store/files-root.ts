@@ -88,11 +88,13 @@ export class FilesRoot {
   async #makeDurable(folder: string, top?: string): Promise<void> {
     const first = await makeFolder(folder);
     const last = top ?? (first === undefined ? folder : dirname(first));
+    const made: string[] = [];
     for (let at = folder; ; at = dirname(at)) {
-      await syncFolder(at);
-      this.#durable.add(at);
-      if (at === last || at === dirname(at)) return;
+      await syncFolder(at); // ENOENT where it was removed meanwhile
+      made.push(at);
+      if (at === last || at === dirname(at)) break;
     }
+    for (const each of made) this.#durable.add(each);
   }
 }
 

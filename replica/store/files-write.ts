@@ -34,12 +34,13 @@ export function parseUnfinished(name: string): { id: string; started: number; ta
 /** Runs `make` in a key's folder, again when the folder was removed under it. */
 export async function inFolder<T>(root: FilesRoot, key: string, make: (target: string) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const target = await root.prepare(key);
+    let target: string | undefined;
     try {
+      target = await root.prepare(key);
       return await make(target);
     } catch (error) {
       if (!isErrno(error, 'ENOENT') || attempt === FOLDER_ATTEMPTS) throw error;
-      root.forget(dirname(target));
+      if (target !== undefined) root.forget(dirname(target));
     }
   }
 }
