@@ -7,7 +7,7 @@ export function momentWords(time: number, now: number): string {
   return `${formatTime(time)} (${agoWords(now - time)})`;
 }
 
-export function agoWords(milliseconds: number): string {
+function agoWords(milliseconds: number): string {
   return milliseconds < 0 ? 'in the future, by this machine’s clock' : `${spanWords(milliseconds)} ago`;
 }
 

@@ -8,7 +8,7 @@ import { type Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { type Queue, QueuePolicy } from 'aws-cdk-lib/aws-sqs';
 
 /** The first segment of index N exists exactly when index N − 1 is complete. */
-export const INDEX_COMPLETE = ['_00000000.wal.lz4', '_00000000.wal.zst'] as const;
+const INDEX_COMPLETE = ['_00000000.wal.lz4', '_00000000.wal.zst'] as const;
 
 export function notify(bucket: Bucket, queue: Queue, root: string, bucketName: string | undefined): void {
   const stack = Stack.of(bucket);

@@ -39,16 +39,16 @@ export interface SegmentName {
   readonly codec: CodecName;
 }
 
-export function generationPrefix(generation: string): string {
+function generationPrefix(generation: string): string {
   if (!isGeneration(generation)) throw new RangeError(`not a generation: ${JSON.stringify(generation)}`);
   return `${GENERATIONS}${generation}/`;
 }
 
-export function snapshotsPrefix(generation: string): string {
+function snapshotsPrefix(generation: string): string {
   return `${generationPrefix(generation)}snapshots/`;
 }
 
-export function walPrefix(generation: string): string {
+function walPrefix(generation: string): string {
   return `${generationPrefix(generation)}wal/`;
 }
 

@@ -17,7 +17,7 @@ import { formatTime, type Target } from './target.ts';
 import { snapshotAtOrBefore, snapshotTime, type Generation, type Timeline } from './timeline.ts';
 
 /** Stands for "to the end of the index" where the exact byte is not known from the listing. */
-export const TO_THE_END = Number.MAX_SAFE_INTEGER;
+const TO_THE_END = Number.MAX_SAFE_INTEGER;
 
 export interface RestorePlan {
   readonly generation: Generation;

@@ -136,7 +136,7 @@ function tailOf({ offset, header, sum }: WalCursor): SegmentFrames['tail'] {
 export type OpenSegment =
   { readonly header: ParsedSegmentHeader; readonly body: Buffer } | { readonly raw: () => AsyncGenerator<Buffer> };
 
-export async function openSegment(store: Store, generation: string, segment: SegmentRef): Promise<OpenSegment> {
+async function openSegment(store: Store, generation: string, segment: SegmentRef): Promise<OpenSegment> {
   const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
   if (segment.size > WHOLE) return { raw: () => lz4DecodeStream(store.stream(key)) };
   const { body } = await store.get(key);

@@ -150,7 +150,7 @@ async function listObjects(store: Store): Promise<{ generations: Generation[]; f
 }
 
 /** The generation that holds the latest state; see {@link Timeline}. */
-export function currentOf(
+function currentOf(
   generations: readonly Generation[],
   claim: Claim | undefined,
   head: Head | undefined,

@@ -70,7 +70,7 @@ export function proveDatabase(path: string, expected: Expected): Proof[] {
   return proofs;
 }
 
-export function formatTotals(totals: Totals): string {
+function formatTotals(totals: Totals): string {
   const of = (count: number, what: string): string => `${count.toLocaleString('en')} ${what}`;
   const { commits, places, visits, revisions } = totals;
   return [of(commits, 'commits'), of(places, 'places'), of(visits, 'visits'), of(revisions, 'revisions')].join(', ');

@@ -44,7 +44,7 @@ export async function chooseLtx(store: Store, history: LtxHistory, target: Targe
   };
 }
 
-export async function stateFor(store: Store, history: LtxHistory, target: Target): Promise<LtxState> {
+async function stateFor(store: Store, history: LtxHistory, target: Target): Promise<LtxState> {
   switch (target.kind) {
     case 'latest':
       return latestState(history);

@@ -32,7 +32,7 @@ export async function loadLtxHistory(store: Store): Promise<LtxHistory | undefin
   return files.length === 0 ? undefined : ltxHistory(files, foreign);
 }
 
-export function ltxHistory(files: readonly LtxRef[], foreign: readonly string[] = []): LtxHistory {
+function ltxHistory(files: readonly LtxRef[], foreign: readonly string[] = []): LtxHistory {
   const states: LtxState[] = [];
   const byEnd = files.toSorted((a, b) => a.max - b.max || a.level - b.level);
   let first = 0; // of those that end at the same transaction

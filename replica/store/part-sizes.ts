@@ -24,7 +24,7 @@ export function copiedParts(store: Pick<Store, 'limits'>, range: CopyRange, size
   return cutEvenly(range, Math.ceil(range.length / most));
 }
 
-export function cutEvenly({ offset, length }: CopyRange, count: number): CopyRange[] {
+function cutEvenly({ offset, length }: CopyRange, count: number): CopyRange[] {
   const at = (piece: number): number => offset + Math.floor((length * piece) / count);
   return Array.from({ length: count }, (_, piece) => ({ offset: at(piece), length: at(piece + 1) - at(piece) }));
 }

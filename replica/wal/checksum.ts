@@ -10,7 +10,7 @@ export interface WalSum {
 
 export type WalOrder = 'big' | 'little';
 
-export const ZERO_SUM: WalSum = { s1: 0, s2: 0 };
+const ZERO_SUM: WalSum = { s1: 0, s2: 0 };
 
 const HOST_LITTLE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 

@@ -136,7 +136,7 @@ export function frameFault(
 }
 
 /** The chain's checksum after `frame`, continued from `sum`. */
-export function frameSum(order: WalOrder, sum: WalSum, frame: Buffer): WalSum {
+function frameSum(order: WalOrder, sum: WalSum, frame: Buffer): WalSum {
   return walSum(order, frame.subarray(FRAME_HEADER_SIZE), walSum(order, frame.subarray(0, 8), sum));
 }
 

@@ -688,7 +688,7 @@ export async function inBatches<T>(
   for (let i = 0; i < items.length; i += size) await Promise.all(items.slice(i, i + size).map(work));
 }
 
-export function assertKind(error: unknown, kind: ErrorKind, code?: string): asserts error is SeawallError {
+function assertKind(error: unknown, kind: ErrorKind, code?: string): asserts error is SeawallError {
   if (!(error instanceof SeawallError))
     throw new assert.AssertionError({ message: `not a SeawallError: ${String(error)}` });
   assert.equal(error.kind, kind, error.message);

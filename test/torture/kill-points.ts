@@ -20,7 +20,7 @@ const SNAPSHOT = ({ op, key }: RequestTarget): boolean =>
   (op === 'PutObject' || op === 'CompleteMultipartUpload') && key.includes('/snapshots/');
 
 /** What is killed where. `app` points are those of its helper. */
-export const KILL_POINTS = {
+const KILL_POINTS = {
   'captured, not uploaded': { of: 'app', when: 'before', match: SEGMENT },
   'uploaded, not acknowledged': { of: 'app', when: 'after', match: SEGMENT },
   'before the claim': { of: 'app', when: 'before', match: put(/seawall\/claim$/) },

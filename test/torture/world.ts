@@ -17,7 +17,7 @@ export const BUCKET = 'b';
 export const ROOT = 'dbs/';
 export const DATABASE = 'app';
 /** The rack’s own requests; no fault is for them. */
-export const OWN_KEY = 'rack';
+const OWN_KEY = 'rack';
 
 export interface LogLine {
   /** Milliseconds since the campaign began. */
