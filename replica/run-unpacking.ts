@@ -41,10 +41,10 @@ export interface Piece {
 }
 
 /**
- * Unpacks a run block by block, and yields what is to be written; a piece is valid until the next is asked for. The hash
- * of each page that was yielded is put into `hashes`. Throws `corrupt`.
+ * Unpacks a run block by block into `room`, which has space for a whole block, and yields what is to be written; a piece
+ * is valid until the next is asked for. The hash of each page that was yielded is put into `hashes`. Throws `corrupt`.
  */
-export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array): Generator<Piece> {
+export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array, room: Buffer): Generator<Piece> {
   const { pageSize, firstPage, pages } = run;
   const codec = codecNamed(run.codec);
   let index = 0;
@@ -52,8 +52,7 @@ export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Arra
   for (const { block, at, length, crc, rawLength } of run.blocks) {
     const bytes = stored.subarray(at, at + length);
     if (crc32(bytes) !== crc) throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${block} does not match its CRC`);
-    const decoded = codec.decodeBlock(bytes, rawLength);
-    const raw = decoded.buffer === stored.buffer ? Buffer.from(decoded) : decoded; // a block that is stored as it is
+    const raw = codec.decodeBlock(bytes, rawLength, room);
     const begin = index;
     const end = begin + rawLength / pageSize;
     let from = begin;
@@ -71,12 +70,5 @@ export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Arra
       from = index + 1;
     }
     index = end;
-    free(raw);
   }
-}
-
-/** Gives memory back at once, where waiting for the garbage collector would let it pile up. */
-function free(raw: Buffer): void {
-  // What is a part of something else, such as a pool's memory, is not given back.
-  if (raw.byteLength === raw.buffer.byteLength) (raw.buffer as ArrayBuffer).transfer(0);
 }

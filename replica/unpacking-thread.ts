@@ -4,17 +4,19 @@
  */
 import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import { BLOCK_SIZE } from './format/lz4.ts';
 import { unpackRun } from './run-unpacking.ts';
-import { RangeClient } from './store/range-client.ts';
-import { redeem } from './store/read-ticket.ts';
+import { TicketReader } from './store/read-ticket.ts';
 import { END, type RunAnswer, type RunRequest } from './unpacking-pool.ts';
 
 const port = parentPort!;
-const client = new RangeClient();
+const reader = new TicketReader();
+/** Where a block lies decoded until it is written. */
+const room = Buffer.allocUnsafeSlow(BLOCK_SIZE);
 /** Memory of runs that are done, for those that come. */
 const spare: Buffer[] = [];
 /** What runs have at most, but for odd ones. */
-const ROOM = 2 << 20;
+const USUAL_RUN = 2 << 20;
 
 port.on('message', (message: RunRequest | typeof END) => {
   if (message === END) {
@@ -22,14 +24,15 @@ port.on('message', (message: RunRequest | typeof END) => {
     return;
   }
   const { id, run, source, fd } = message;
-  const room = spare.pop();
+  const used = spare.pop();
   const memory =
-    room !== undefined && room.length >= run.length ? room : Buffer.allocUnsafeSlow(Math.max(run.length, ROOM));
+    used !== undefined && used.length >= run.length ? used : Buffer.allocUnsafeSlow(Math.max(run.length, USUAL_RUN));
   const stored = memory.subarray(0, run.length);
   fetch(source, stored)
     .then(() => {
       const hashes = new BigUint64Array(run.pages.length);
-      for (const { bytes, position } of unpackRun(run, stored, hashes)) if (fd >= 0) writeAll(fd, bytes, position);
+      for (const { bytes, position } of unpackRun(run, stored, hashes, room))
+        if (fd >= 0) writeAll(fd, bytes, position);
       port.postMessage({ id, hashes } satisfies RunAnswer, [hashes.buffer]);
     })
     .catch(() => {
@@ -40,7 +43,7 @@ port.on('message', (message: RunRequest | typeof END) => {
 
 async function fetch(source: RunRequest['source'], into: Buffer): Promise<void> {
   if (source instanceof Uint8Array) into.set(source);
-  else await redeem(source, into, client);
+  else await reader.read(source, into);
 }
 
 function writeAll(fd: number, bytes: Buffer, position: number): void {

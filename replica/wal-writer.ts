@@ -4,27 +4,40 @@ import { inLanes } from './lanes.ts';
 import { Overlay } from './overlay.ts';
 import type { WalSink } from './wal-scan.ts';
 import type { Frame } from './wal/cursor.ts';
+import type { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './written-file.ts';
 
 /** Bytes written at once, where pages follow each other. */
 const MOST_AT_ONCE = 1 << 20;
 const WRITES = 8;
 
+/** The blocks of the snapshot, where they are written into the same file while the WAL is read. */
+export interface BlocksBelow {
+  /** The highest page that one of them may have written, or will. */
+  readonly reach: number;
+  /** Those that are begun from now on leave the pages alone that lie behind so many, or that the WAL's writer has. */
+  limit(pages: number): void;
+  /** Resolves when those have ended that were begun before. */
+  settled(): Promise<void>;
+}
+
 /** Pages gather in memory, so that of those that change often only few versions are written, and runs of them at once. */
 export class WalWriter implements WalSink {
   readonly #file: PageFile;
   readonly #hashes: PageHashes;
   readonly #overlay: Overlay;
-  readonly #onCommit: () => void;
+  readonly #progress: WriteProgress;
+  readonly #below: BlocksBelow | undefined;
   /** The highest page written so far. */
   #reach = 0;
 
   /** @param memory bytes of pages to gather */
-  constructor(file: PageFile, hashes: PageHashes, memory: number, onCommit: () => void) {
+  constructor(file: PageFile, hashes: PageHashes, memory: number, progress: WriteProgress, below?: BlocksBelow) {
     this.#file = file;
     this.#hashes = hashes;
     this.#overlay = new Overlay(hashes.pageSize, memory);
-    this.#onCommit = onCommit;
+    this.#progress = progress;
+    this.#below = below;
   }
 
   /** How many different pages the WAL has. */
@@ -47,9 +60,11 @@ export class WalWriter implements WalSink {
   }
 
   commit(pages: number): Promise<void> | undefined {
-    this.#onCommit();
+    this.#progress.add(0);
     this.#overlay.truncate(pages);
-    return pages < this.#reach ? this.#cut(pages) : undefined;
+    if (pages < Math.max(this.#reach, this.#below?.reach ?? 0)) return this.#cut(pages);
+    this.#below?.limit(pages);
+    return undefined;
   }
 
   /** The content of a page that has not been written; valid until `close`. */
@@ -57,9 +72,9 @@ export class WalWriter implements WalSink {
     return this.#overlay.content(page);
   }
 
-  /** Writes what is left behind a page; what lies before is left to `held`. */
-  async finish(behind: number): Promise<void> {
-    await this.#write(behind);
+  /** Writes what is in memory, but for pages that are left to whoever asks for what is held. */
+  async finish(leave: (page: number) => boolean = () => false): Promise<void> {
+    await this.#write(leave);
   }
 
   /** Gives the memory back. Which pages there are stays known. */
@@ -68,23 +83,24 @@ export class WalWriter implements WalSink {
   }
 
   async #flush(): Promise<void> {
-    await this.#write(0);
+    await this.#below?.settled();
+    await this.#write(() => false);
     this.#overlay.release();
   }
 
-  async #write(behind: number): Promise<void> {
+  async #write(leave: (page: number) => boolean): Promise<void> {
     const { pageSize } = this.#overlay;
-    await inLanes(this.#runs(behind), WRITES, async ({ first, contents }) => {
+    await inLanes(this.#runs(leave), WRITES, async ({ first, contents }) => {
       const bytes = contents.length === 1 ? contents[0]! : Buffer.concat(contents);
       await this.#file.write(bytes, (first - 1) * pageSize);
     });
   }
 
-  *#runs(behind: number): Generator<{ readonly first: number; readonly contents: Buffer[] }> {
+  *#runs(leave: (page: number) => boolean): Generator<{ readonly first: number; readonly contents: Buffer[] }> {
     const most = MOST_AT_ONCE / this.#overlay.pageSize;
     let run: { readonly first: number; readonly contents: Buffer[] } | undefined;
     for (const { page, content } of this.#overlay.held()) {
-      if (page <= behind) continue;
+      if (leave(page)) continue;
       this.#hashes.setHash(page, hashPage(page, content));
       this.#reach = Math.max(this.#reach, page);
       if (run !== undefined && (page !== run.first + run.contents.length || run.contents.length === most)) {
@@ -99,8 +115,11 @@ export class WalWriter implements WalSink {
 
   /** What was written behind the new end must read as zeros should the database grow again. */
   async #cut(pages: number): Promise<void> {
-    for (let page = pages + 1; page <= this.#reach; page++) this.#hashes.setHash(page, 0n);
-    this.#reach = pages;
+    const reach = Math.max(this.#reach, this.#below?.reach ?? 0);
+    this.#below?.limit(pages);
+    await this.#below?.settled();
+    for (let page = pages + 1; page <= reach; page++) this.#hashes.setHash(page, 0n);
+    this.#reach = Math.min(this.#reach, pages);
     await this.#file.truncate(pages * this.#overlay.pageSize);
   }
 }

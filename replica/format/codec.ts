@@ -18,8 +18,11 @@ export interface Codec {
   encodeBlock(raw: Uint8Array): Buffer;
   /** Stored bytes of the block at `at`; `corrupt` when it would run past the end of `bytes`. */
   blockLength(bytes: Buffer, at: number): number;
-  /** Throws `corrupt` unless the block decodes to exactly `rawLength` bytes. */
-  decodeBlock(stored: Buffer, rawLength: number): Buffer;
+  /**
+   * Throws `corrupt` unless the block decodes to exactly `rawLength` bytes. They are put to the start of `into` where
+   * that is given, for fresh memory costs as much as decoding; else they may be a part of `stored`.
+   */
+  decodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer;
 }
 
 /** Fastest level; on SQLite pages it packs better than LZ4 at about its speed. */
@@ -55,7 +58,7 @@ export function codec(name: CodecName, level: number = DEFAULT_ZSTD_LEVEL): Code
         },
       }),
     blockLength: zstdFrameLength,
-    decodeBlock(stored, rawLength) {
+    decodeBlock(stored, rawLength, into) {
       let raw: Buffer;
       try {
         raw = zlib.zstdDecompressSync(stored, { maxOutputLength: rawLength });
@@ -68,7 +71,7 @@ export function codec(name: CodecName, level: number = DEFAULT_ZSTD_LEVEL): Code
           actual: raw.length,
         });
       }
-      return raw;
+      return into === undefined ? raw : into.subarray(0, raw.copy(into));
     },
   };
 }

@@ -5,9 +5,10 @@
  * Written: one frame an object, independent blocks of at most 1 MiB, no block checksums (Litestream's reader
  * miscomputes them), a content checksum on segments. Read: any frame with independent blocks.
  */
-import { compress, decompress } from 'lz4-wasm-nodejs';
+import { compress } from 'lz4-wasm-nodejs';
 import { corrupt, SeawallError } from '../errors.ts';
 import { ByteSource } from './byte-source.ts';
+import { unpackLz4 } from './lz4-unpack.ts';
 import { xxh32, xxh32Stream } from './page-hashes.ts';
 import { isSkippableMagic } from './skippable-frame.ts';
 
@@ -62,14 +63,17 @@ export function lz4EncodeBlock(raw: Uint8Array): Buffer {
   return bytes;
 }
 
-/** Decodes one stored block that must yield exactly `rawLength` bytes. */
-export function lz4DecodeBlock(stored: Buffer, rawLength: number): Buffer {
+/**
+ * Decodes one stored block that must yield exactly `rawLength` bytes, to the start of `into` where that is given; else
+ * what comes may be a part of `stored`.
+ */
+export function lz4DecodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer {
   const word = stored.readUInt32LE(0);
   const size = (word & ~STORED_RAW) >>> 0;
   if (size !== stored.length - 4) {
     throw corrupt('BLOCK_SIZE', `block of ${stored.length - 4} bytes says it has ${size}`, { actual: size });
   }
-  return exactly(decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength), rawLength);
+  return exactly(decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength, into), rawLength);
 }
 
 /** Decodes the data of a compressed block, without any framing, that must yield exactly `rawLength` bytes. */
@@ -149,35 +153,26 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
   }
 }
 
-/** Where a block waits for the codec, which makes a copy of its own. */
-let scratch = Buffer.allocUnsafeSlow(4 + BLOCK_SIZE);
-
-function decodeBlockData(data: Buffer, storedRaw: boolean, mostRaw: number): Buffer {
-  if (storedRaw) return data;
+function decodeBlockData(data: Buffer, storedRaw: boolean, mostRaw: number, into?: Buffer): Buffer {
+  if (storedRaw) {
+    if (into === undefined || data.length > mostRaw) return data;
+    return into.subarray(0, data.copy(into));
+  }
   // The codec takes the exact raw length in front. All blocks but a frame's last are full, so try that first.
-  if (scratch.length < 4 + data.length) scratch = Buffer.allocUnsafeSlow(4 + data.length);
-  const packed = scratch.subarray(0, 4 + data.length);
-  packed.set(data, 4);
   const rawLength = data.length * MAX_RATIO < mostRaw ? rawLengthOf(data) : mostRaw;
   try {
-    return decodeExactly(packed, rawLength);
+    return unpackLz4(data, rawLength, into);
   } catch (error) {
     const exact = rawLengthOf(data);
     if (exact === rawLength || exact > mostRaw) {
       throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(error)}`, {}, error);
     }
     try {
-      return decodeExactly(packed, exact);
+      return unpackLz4(data, exact, into);
     } catch (again) {
       throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(again)}`, {}, again);
     }
   }
-}
-
-function decodeExactly(packed: Buffer, rawLength: number): Buffer {
-  packed.writeUInt32LE(rawLength, 0);
-  const raw = decompress(packed);
-  return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
 }
 
 /** Raw bytes a block decodes to, from its sequence lengths alone; nothing is checked or copied. */

@@ -8,11 +8,13 @@
  * It proves that nothing was damaged, lost or mixed up by accident. It is no signature: whoever can write the bucket
  * can write a matching checksum.
  */
+import { endianness } from 'node:os';
 import xxhash, { type XXHash } from 'xxhash-wasm';
 import { corrupt } from '../errors.ts';
 import { lockPage } from '../wal/format.ts';
 
 const hasher = await xxhash();
+const HOST_LITTLE = endianness() === 'LE';
 
 /** XXH64 of one page, seeded with its number. */
 export function hashPage(page: number, content: Uint8Array): bigint {
@@ -50,7 +52,9 @@ export class PageHashes {
   #pages = 0;
   /** Highest page set since; more than #pages only inside a transaction that grows the database. */
   #reach = 0;
-  #checksum = 0n;
+  /** The XOR, as 64 bits and as two words: of many hashes it is taken by words, for each BigInt is an object. */
+  readonly #sum = new BigUint64Array(1);
+  readonly #sumWords = new Int32Array(this.#sum.buffer);
   readonly #lockPage: number;
   readonly #zeros: Uint8Array;
 
@@ -65,8 +69,12 @@ export class PageHashes {
   static from(pageSize: number, bytes: Uint8Array): PageHashes {
     const pages = bytes.length / 8;
     const result = new PageHashes(pageSize, pages);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let page = 1; page <= pages; page++) result.setHash(page, view.getBigUint64((page - 1) * 8, true));
+    const hashes = Buffer.from(result.#hashes.buffer);
+    hashes.set(bytes);
+    if (!HOST_LITTLE) hashes.swap64();
+    result.#join(new Int32Array(result.#hashes.buffer));
+    result.#reach = pages;
+    if (result.#lockPage <= pages) result.setHash(result.#lockPage, ABSENT);
     result.commit(pages);
     return result;
   }
@@ -76,7 +84,7 @@ export class PageHashes {
   }
 
   get checksum(): bigint {
-    return this.#checksum;
+    return this.#sum[0]!;
   }
 
   get(page: number): bigint {
@@ -91,9 +99,23 @@ export class PageHashes {
   setHash(page: number, hash: bigint): void {
     if (page > this.#hashes.length) this.#grow(page);
     if (page === this.#lockPage) hash = ABSENT;
-    this.#checksum ^= this.#hashes[page - 1]! ^ hash;
+    this.#sum[0]! ^= this.#hashes[page - 1]! ^ hash;
     this.#hashes[page - 1] = hash;
     if (page > this.#reach) this.#reach = page;
+  }
+
+  /** The hashes of pages that follow each other, from page `first` on: all of `hashes` from index `from` to before `to`. */
+  setHashes(first: number, hashes: BigUint64Array, from = 0, to = hashes.length): void {
+    if (to <= from) return;
+    const last = first + (to - from) - 1;
+    if (last > this.#hashes.length) this.#grow(last);
+    const words = new Int32Array(this.#hashes.buffer, (first - 1) * 8, (to - from) * 2);
+    const given = new Int32Array(hashes.buffer, hashes.byteOffset + from * 8, (to - from) * 2);
+    this.#join(words);
+    this.#join(given);
+    words.set(given);
+    if (last > this.#reach) this.#reach = last;
+    if (first <= this.#lockPage && this.#lockPage <= last) this.setHash(this.#lockPage, ABSENT);
   }
 
   /**
@@ -103,7 +125,7 @@ export class PageHashes {
   commit(pages: number): void {
     if (pages > this.#hashes.length) this.#grow(pages);
     for (let page = this.#reach; page > pages; page--) {
-      this.#checksum ^= this.#hashes[page - 1]!;
+      this.#sum[0]! ^= this.#hashes[page - 1]!;
       this.#hashes[page - 1] = ABSENT;
     }
     for (let page = this.#pages + 1; page <= pages; page++) {
@@ -118,15 +140,25 @@ export class PageHashes {
     copy.#hashes.set(this.#hashes.subarray(0, this.#pages));
     copy.#pages = this.#pages;
     copy.#reach = this.#pages;
-    copy.#checksum = this.#checksum;
+    copy.#sum.set(this.#sum);
     return copy;
   }
 
-  /** Pages `first` to `last` as bytes, 8 each, little-endian. */
-  toBytes(first = 1, last = this.#pages): Buffer {
-    const bytes = Buffer.allocUnsafe((last - first + 1) * 8);
-    for (let page = first; page <= last; page++) bytes.writeBigUInt64LE(this.get(page), (page - first) * 8);
-    return bytes;
+  /** As bytes, 8 for each page, little-endian. */
+  toBytes(): Buffer {
+    const bytes = Buffer.from(this.#hashes.slice(0, this.#pages).buffer);
+    return HOST_LITTLE ? bytes : bytes.swap64();
+  }
+
+  /** Takes hashes, as words, into the sum, or out of it. */
+  #join(words: Int32Array): void {
+    let [low, high] = [0, 0];
+    for (let i = 0; i < words.length; i += 2) {
+      low ^= words[i]!;
+      high ^= words[i + 1]!;
+    }
+    this.#sumWords[0]! ^= low;
+    this.#sumWords[1]! ^= high;
   }
 
   #grow(pages: number): void {

@@ -191,7 +191,7 @@ export function decodeSegment(
   for (let done = 0; done < header.rawLength; done += BLOCK_SIZE) {
     const rawLength = Math.min(BLOCK_SIZE, header.rawLength - done);
     const end = at + codec.blockLength(body, at);
-    codec.decodeBlock(body.subarray(at, end), rawLength).copy(raw, done);
+    codec.decodeBlock(body.subarray(at, end), rawLength, raw.subarray(done, done + rawLength));
     at = end;
   }
   if (!body.subarray(at).equals(codec.epilogue(xxh32(raw, 0)))) {

@@ -43,6 +43,12 @@ export class RangeClient {
     const others = this.#resting.get(place) ?? [];
     this.#resting.set(place, [...others, connection]);
   }
+
+  /** Ends the connections at rest. */
+  close(): void {
+    for (const connection of [...this.#resting.values()].flat()) connection.end();
+    this.#resting.clear();
+  }
 }
 
 interface Reading {
@@ -104,6 +110,10 @@ class Connection {
     this.#socket.setTimeout(idleTimeout).ref();
     this.#socket.write(request, 'latin1');
     return promise;
+  }
+
+  end(): void {
+    this.#socket.destroy();
   }
 
   #take(bytes: Buffer, length: number): void {

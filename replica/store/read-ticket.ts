@@ -1,7 +1,7 @@
 /**
- * A range of an object that another thread of this process can read by itself: where it lies, with nothing left to find
- * out. A ticket is good for one attempt and soon; what it gets is as long as was asked, and nothing more is promised.
- * Whatever fails is to be asked for again by `get`, which repeats, resumes and says what is wrong.
+ * A range of an object that whoever holds it can read by himself, in another thread, too: where it lies, with nothing
+ * left to find out. A ticket is good for one attempt and soon; what it gets is as long as was asked, and nothing more is
+ * promised. Whatever fails is to be asked for again by `get`, which repeats, resumes and says what is wrong.
  */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { HttpTicket, RangeClient } from './range-client.ts';
@@ -14,10 +14,25 @@ export interface FileTicket {
 
 export type ReadTicket = FileTicket | HttpTicket;
 
-/** Fills `into` with the range. Throws whatever went wrong. */
-export async function redeem(ticket: ReadTicket, into: Buffer, client: RangeClient): Promise<void> {
-  if (ticket.kind === 'http') await client.read(ticket, into);
-  else readFile(ticket, into);
+export class TicketReader {
+  #client: RangeClient | undefined;
+
+  /** Fills `into` with the range. Throws whatever went wrong. */
+  async read(ticket: ReadTicket, into: Buffer): Promise<void> {
+    if (ticket.kind === 'file') readFile(ticket, into);
+    else await (this.#client ??= await newClient()).read(ticket, into);
+  }
+
+  /** Lets go of connections at rest. */
+  close(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}
+
+/** Imported only where it is needed: what it stands on takes a thread as long to load as all the rest. */
+async function newClient(): Promise<RangeClient> {
+  return new (await import('./range-client.ts')).RangeClient();
 }
 
 function readFile({ path, offset }: FileTicket, into: Buffer): void {
