@@ -5,7 +5,7 @@
 import { withKey } from './errors.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
 import type { PageHashes } from './format/page-hashes.ts';
-import { allEnded, inLanes } from './lanes.ts';
+import { inLanes } from './lanes.ts';
 import { PAGE, unpackRun, type PackedBlock, type PackedRun } from './run-unpacking.ts';
 import { RUNS_AHEAD, type BlockRun, type BlockSnapshot } from './snapshot-blocks.ts';
 import { TicketReader } from './store/read-ticket.ts';
@@ -46,6 +46,7 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
   #early: Promise<void> = Promise.resolve();
   #walEnded = false;
   readonly #underWay = new Set<Promise<unknown>>();
+  #paused: PromiseWithResolvers<undefined> | undefined;
   /** What threads could not do before the WAL was read. */
   readonly #again: BlockRun[] = [];
   /** Tickets in a row that were of no use. */
@@ -71,13 +72,24 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
     this.#reach = Math.min(this.#reach, pages);
   }
 
-  async settled(): Promise<void> {
+  async pause(): Promise<void> {
+    this.#paused ??= Promise.withResolvers<undefined>();
     await Promise.allSettled(this.#underWay);
+  }
+
+  resume(): void {
+    this.#paused?.resolve(undefined);
+    this.#paused = undefined;
   }
 
   /** Sets the threads to work, before the WAL has been read. `wal`: the writer of that, once there is one. */
   begin(wal: () => WalWriter | undefined): void {
     this.#early = inLanes(this.#earlyRuns(), this.#pool.lanes, async (run) => {
+      while (this.#paused !== undefined) await this.#paused.promise;
+      if (this.#walEnded) {
+        this.#again.push(run);
+        return;
+      }
       this.#wal = wal();
       const { blockPages } = this.#snapshot.footer;
       this.#begun = Math.min((run.last + 1) * blockPages, this.#snapshot.facts.pages);
@@ -104,14 +116,16 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
       const hashes = (lane < threads ? await this.#unpackElsewhere(run, packed) : undefined) ?? (await this.#unpackHere(run, packed, this.#roomOf(lane))); // prettier-ignore
       this.#take(packed, hashes);
     };
+    await this.#early;
     const begun = this.#begun;
-    const early = this.#early.then(() => wal?.finish((page) => page > begun && page <= covered));
-    await allEnded([inLanes(this.#runs, threads + main, write), early]);
+    await wal?.finish((page) => page > begun && page <= covered);
+    await inLanes(this.#runs, threads + main, write);
     await inLanes(this.#again.splice(0), threads + main, write);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#walEnded = true;
+    this.resume();
     await this.#early;
     this.#reader.close();
   }

@@ -20,10 +20,6 @@ export async function inLanes<T>(
       throw error;
     }
   };
-  await allEnded(Array.from({ length: most }, (_, lane) => run(lane)));
-}
-
-/** Waits until all have ended, and throws what failed first in order. */
-export async function allEnded(works: readonly Promise<void>[]): Promise<void> {
-  for (const each of await Promise.allSettled(works)) if (each.status === 'rejected') throw each.reason;
+  const ended = await Promise.allSettled(Array.from({ length: most }, (_, lane) => run(lane)));
+  for (const each of ended) if (each.status === 'rejected') throw each.reason;
 }

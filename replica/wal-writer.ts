@@ -17,8 +17,12 @@ export interface BlocksBelow {
   readonly reach: number;
   /** Those that are begun from now on leave the pages alone that lie behind so many, or that the WAL's writer has. */
   limit(pages: number): void;
-  /** Resolves when those have ended that were begun before. */
-  settled(): Promise<void>;
+  /**
+   * Resolves when none is under way; none is begun until `resume`, since what is written to one file side by side waits
+   * for each other, and small writes more than they take.
+   */
+  pause(): Promise<void>;
+  resume(): void;
 }
 
 /** Pages gather in memory, so that of those that change often only few versions are written, and runs of them at once. */
@@ -83,9 +87,10 @@ export class WalWriter implements WalSink {
   }
 
   async #flush(): Promise<void> {
-    await this.#below?.settled();
+    await this.#below?.pause();
     await this.#write(() => false);
     this.#overlay.release();
+    this.#below?.resume();
   }
 
   async #write(leave: (page: number) => boolean): Promise<void> {
@@ -117,9 +122,10 @@ export class WalWriter implements WalSink {
   async #cut(pages: number): Promise<void> {
     const reach = Math.max(this.#reach, this.#below?.reach ?? 0);
     this.#below?.limit(pages);
-    await this.#below?.settled();
+    await this.#below?.pause();
     for (let page = pages + 1; page <= reach; page++) this.#hashes.setHash(page, 0n);
     this.#reach = Math.min(this.#reach, pages);
     await this.#file.truncate(pages * this.#overlay.pageSize);
+    this.#below?.resume();
   }
 }
