@@ -11,7 +11,7 @@ import { ChangedBlocks } from './changed-blocks.ts';
 import { planCopies, type BlockRange } from './copy-plan.ts';
 import type { Codec } from './format/codec.ts';
 import { BLOCK_SIZE } from './format/lz4.ts';
-import type { PageHashes } from './format/page-hashes.ts';
+import { hashPage, type PageHashes } from './format/page-hashes.ts';
 import { mapOrdered } from './ordered.ts';
 import { release } from './release.ts';
 import { firstBlockOf, type BlockSnapshot } from './snapshot-blocks.ts';
@@ -158,17 +158,16 @@ class Patcher {
     const first = this.#blocks.firstPage(block);
     const overlay = await this.#wal.covering(first);
     const kept = stored === undefined ? 0 : this.#blocks.keptOf(block);
-    const raw = this.#scratch.subarray(0, this.#blocks.rawLength(block)).fill(0, kept);
-    if (stored !== undefined) {
-      const before = this.#old.decode(block, stored);
-      before.copy(raw, 0, 0, kept);
-      if (before.buffer !== stored.buffer) release(before);
-    }
+    const raw = this.#scratch.subarray(0, this.#blocks.rawLength(block));
+    if (stored !== undefined) this.#old.decode(block, stored, this.#scratch);
+    raw.fill(0, kept);
     overlay?.applyTo(raw, first);
     const { pageSize } = this.#hashes;
-    for (let at = 0, page = first; at < raw.length; at += pageSize, page++) {
-      this.#hashes.set(page, raw.subarray(at, at + pageSize));
+    const hashes = new BigUint64Array(raw.length / pageSize);
+    for (let i = 0, at = 0; at < raw.length; i++, at += pageSize) {
+      hashes[i] = hashPage(first + i, raw.subarray(at, at + pageSize));
     }
+    this.#hashes.setHashes(first, hashes);
     return this.#codec.encodeBlock(raw);
   }
 }

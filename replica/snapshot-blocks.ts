@@ -119,10 +119,10 @@ export class BlockSnapshot {
     return blocks;
   }
 
-  /** The pages of a block, from its stored bytes. */
-  decode(block: number, stored: Buffer): Buffer {
+  /** The pages of a block, from its stored bytes; to the start of `into`, where that is given. */
+  decode(block: number, stored: Buffer, into?: Buffer): Buffer {
     try {
-      return this.#codec.decodeBlock(stored, this.rawLength(block));
+      return this.#codec.decodeBlock(stored, this.rawLength(block), into);
     } catch (error) {
       throw withKey(error, this.key);
     }

@@ -14,6 +14,8 @@ import type { PartLimits, Upload } from './store.ts';
 import { UploadLedger } from './upload-ledger.ts';
 
 const PIECE = 1024 * 1024;
+/** Bytes after which the disk is set to work: left to itself, the system would not begin before the fsync at the end. */
+const FLUSH_EVERY = 16 * 1024 * 1024;
 
 /** A write in parts: a folder beside the target, one file per part, joined into one file at the end. */
 export async function startFilesUpload(root: FilesRoot, key: string, limits: PartLimits): Promise<Upload> {
@@ -75,7 +77,10 @@ export async function startFilesUpload(root: FilesRoot, key: string, limits: Par
       const whole = unfinishedPath(target, 'put');
       try {
         const etag = await writeUnseen(whole, async (handle) => {
-          for (const part of parts) await append(partPath(folder, part), handle);
+          await appendAll(
+            parts.map((part) => partPath(folder, part)),
+            handle,
+          );
         });
         await publish(root, key, whole, target, condition);
         ledger.completed();
@@ -95,10 +100,32 @@ function partPath(folder: string, part: number): string {
   return join(folder, String(part).padStart(5, '0'));
 }
 
-async function append(path: string, to: FileHandle): Promise<void> {
+async function appendAll(paths: readonly string[], to: FileHandle): Promise<void> {
+  let dirty = 0;
+  let flushing: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  for (const path of paths) {
+    dirty += await append(path, to);
+    if (dirty < FLUSH_EVERY || flushing !== undefined) continue;
+    dirty = 0;
+    flushing = to
+      .datasync()
+      .catch((error: unknown) => {
+        failure ??= { error }; // the system tells of it once, and would call a later sync a success
+      })
+      .finally(() => (flushing = undefined));
+  }
+  await flushing;
+  if (failure !== undefined) throw failure.error;
+}
+
+/** Answers how many bytes it was. */
+async function append(path: string, to: FileHandle): Promise<number> {
   const from = await open(path, 'r');
   try {
-    await copyBytes(from, to, 0, (await from.stat()).size);
+    const { size } = await from.stat();
+    await copyBytes(from, to, 0, size);
+    return size;
   } finally {
     await from.close();
   }
