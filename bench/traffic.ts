@@ -50,7 +50,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
   }
 }
 
-/** After the last commit, for uploads under way to arrive. */
+/** Before the first and after the last commit counted, for uploads under way to arrive. */
 const SETTLE = 2500;
 
 async function count(

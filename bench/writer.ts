@@ -18,7 +18,7 @@ export interface Work {
   readonly measure: number;
   /** Transactions a second; as fast as possible without. */
   readonly rate?: number;
-  /** Milliseconds after the last transaction before the measured time ends. */
+  /** Milliseconds without transactions before the measured time begins, and before it ends: what is under way arrives. */
   readonly settle?: number;
 }
 
@@ -67,6 +67,7 @@ await shipper?.start();
 
 const histogram = createHistogram();
 await writeFor(work.warm, () => undefined);
+await sleep(work.settle ?? 0);
 await tell('begin');
 let commits = 0;
 await writeFor(work.measure, (milliseconds) => {

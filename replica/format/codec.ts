@@ -9,13 +9,15 @@ import * as zlib from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
 import type { CodecName } from '../layout.ts';
 import { lz4DecodeBlock, lz4EncodeBlock, lz4Epilogue, lz4Prologue } from './lz4.ts';
+import type { FrameGrid } from './lz4-frames.ts';
 
 export interface Codec {
   readonly name: CodecName;
   prologue(contentChecksum: boolean): Buffer;
   /** `contentChecksum`: XXH32 of all raw bytes, exactly when the prologue promised it. */
   epilogue(contentChecksum?: number): Buffer;
-  encodeBlock(raw: Uint8Array): Buffer;
+  /** `frames`: it is of WAL frames, and there is time to pack them well. */
+  encodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer;
   /** Stored bytes of the block at `at`; `corrupt` when it would run past the end of `bytes`. */
   blockLength(bytes: Buffer, at: number): number;
   /**

@@ -8,6 +8,7 @@
 import { compress } from 'lz4-wasm-nodejs';
 import { corrupt, SeawallError } from '../errors.ts';
 import { ByteSource } from './byte-source.ts';
+import { formerFrames, packFrames, type FrameGrid } from './lz4-frames.ts';
 import { unpackLz4 } from './lz4-unpack.ts';
 import { xxh32, xxh32Stream } from './page-hashes.ts';
 import { isSkippableMagic } from './skippable-frame.ts';
@@ -49,9 +50,14 @@ export function lz4Epilogue(contentChecksum?: number): Buffer {
   return bytes;
 }
 
-/** One block as stored: its size word and its data, raw where compression does not pay. */
-export function lz4EncodeBlock(raw: Uint8Array): Buffer {
-  const packed = compress(raw); // a 4-byte raw length, then the block
+/**
+ * One block as stored: its size word and its data, raw where compression does not pay. Where the block is of WAL
+ * frames in which pages come again, and `frames` tells where those are, it is packed tighter, and takes longer.
+ */
+export function lz4EncodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer {
+  const former = frames && formerFrames(raw, frames);
+  // Either has 4 bytes in front of the block.
+  const packed = frames && former ? packFrames(raw, frames, former) : compress(raw);
   const stored = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   if (stored.length - 4 < raw.length) {
     stored.writeUInt32LE(stored.length - 4, 0);

@@ -7,9 +7,10 @@
  */
 import { crc32 } from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
-import { isFrameBoundary, isPageSize } from '../wal/format.ts';
+import { frameSize, isFrameBoundary, isPageSize, WAL_HEADER_SIZE } from '../wal/format.ts';
 import { codec as codecNamed, type Codec } from './codec.ts';
 import { BLOCK_SIZE } from './lz4.ts';
+import type { FrameGrid } from './lz4-frames.ts';
 import { xxh32 } from './page-hashes.ts';
 import { parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';
 
@@ -64,13 +65,19 @@ export function stateAfter(header: SegmentHeader): DatabaseState {
   return header.marks.at(-1) ?? header.before;
 }
 
+/** `tight`: as small as the codec can, which takes longer. */
+export type Packing = 'tight' | 'quick';
+
 /** Encodes a segment whole. `raw` is `header.rawLength` bytes of the WAL from `header.offset`. */
-export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec): Buffer {
+export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec, packing: Packing = 'quick'): Buffer {
   if (raw.length !== header.rawLength || raw.length === 0 || raw.length > MAX_SEGMENT_RAW) {
     throw new RangeError(`a segment holds 1 to ${MAX_SEGMENT_RAW} raw bytes, not ${raw.length}`);
   }
   const body: Buffer[] = [codec.prologue(true)];
-  for (let at = 0; at < raw.length; at += BLOCK_SIZE) body.push(codec.encodeBlock(raw.subarray(at, at + BLOCK_SIZE)));
+  for (let at = 0; at < raw.length; at += BLOCK_SIZE) {
+    const frames = packing === 'tight' ? framesFrom(header, at) : undefined;
+    body.push(codec.encodeBlock(raw.subarray(at, at + BLOCK_SIZE), frames));
+  }
   body.push(codec.epilogue(xxh32(raw, 0)));
   const bodyLength = body.reduce((sum, part) => sum + part.length, 0);
   const bodyCrc = body.reduce((crc, part) => crc32(part, crc), 0);
@@ -101,6 +108,13 @@ export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec):
   });
   payload.writeUInt32LE(crc32(payload.subarray(0, -4)), payload.length - 4);
   return Buffer.concat([skippableHead(payload.length), payload, ...body]);
+}
+
+/** Where the frames begin in a block that itself begins at `at`. */
+function framesFrom({ offset, pageSize }: SegmentHeader, at: number): FrameGrid {
+  const size = frameSize(pageSize);
+  const past = offset + at - WAL_HEADER_SIZE;
+  return { first: past < 0 ? -past : (size - (past % size)) % size, size };
 }
 
 export interface ParsedSegmentHeader extends SegmentHeader {

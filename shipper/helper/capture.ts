@@ -12,6 +12,7 @@ import {
   MAX_MARKS,
   type DatabaseState,
   type Mark,
+  type Packing,
   type SegmentHeader,
 } from '../../replica/format/segment.ts';
 import { segmentKey } from '../../replica/layout.ts';
@@ -77,6 +78,8 @@ export interface CaptureLimits {
   /** When commits were seen: `offset` is the end of the last commit at `time`, milliseconds. Ascending. */
   readonly seen: readonly { readonly offset: number; readonly time: number }[];
   readonly codec: Codec;
+  /** Something waits for the capture: then a segment is packed quickly. */
+  readonly urgent: boolean;
   /** Frames before this byte repeat older history: the states between them are no restore points. 0 as a rule. */
   readonly replayEnd: number;
 }
@@ -133,7 +136,7 @@ export function captureNext(
     index: point.index,
     offset: point.offset,
     end: last,
-    bytes: encodeSegment(segment, raw.subarray(0, end), limits.codec),
+    bytes: encodeSegment(segment, raw.subarray(0, end), limits.codec, packingOf(limits, committed - last)),
     rawLength: end,
     frames: (end - first) / size,
     after: {
@@ -146,6 +149,14 @@ export function captureNext(
     },
     endsOnCommit: segment.endsOnCommit,
   };
+}
+
+/**
+ * With more to come at once, the app writes faster than segments are asked for: it needs the processor itself. So tight
+ * packing takes time for at most one segment each time that one is asked for, however much is written.
+ */
+function packingOf({ urgent }: CaptureLimits, left: number): Packing {
+  return urgent || left > 0 ? 'quick' : 'tight';
 }
 
 function beginIndex(raw: Buffer, wal: WalIndex, point: CapturePoint): WalHeader {

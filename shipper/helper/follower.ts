@@ -169,7 +169,7 @@ export class Follower {
     const end = wal && this.#enter(wal);
     if (wal === undefined || end === undefined) return;
     this.#remember(end);
-    if (this.#captureOne(wal) && this.#point.offset === end) this.#maintain(wal, 'uploading');
+    if (this.#captureOne(wal, 'asked-for') && this.#point.offset === end) this.#maintain(wal, 'uploading');
   }
 
   /** Captures all that is committed, and touches nothing: the files may be those of a database that was replaced. */
@@ -214,7 +214,7 @@ export class Follower {
 
   #captureKept(kept: KeptFrames): void {
     try {
-      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, kept.read));
+      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, 'urgent', kept.read));
     } finally {
       kept.clear();
     }
@@ -222,13 +222,15 @@ export class Follower {
 
   readonly #readWal: ReadWal = (offset, length) => this.#live.readWal(offset, length);
 
-  #captureOne(wal: WalIndex, readWal = this.#readWal): boolean {
+  /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
+  #captureOne(wal: WalIndex, why: 'asked-for' | 'urgent' = 'urgent', readWal = this.#readWal): boolean {
     const { segmentSize, codec } = this.#settings;
     const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
     const source = { readWal, pageSize: this.#live.pageSize };
     const segment = captureNext(this.#point, wal, source, this.#hashes, {
       segmentSize,
       codec,
+      urgent: why === 'urgent',
       seen: this.#seen,
       replayEnd,
     });
