@@ -123,7 +123,8 @@ export class IndexCutter {
     };
     const last = all.at(-1);
     clock?.(last?.time ?? this.#before.time);
-    const body = encodeSegment(header, raw, codecNamed(codec));
+    const packing = header.marks.length % 2 === 0 ? 'quick' : 'tight'; // readers must not tell them apart
+    const body = encodeSegment(header, raw, codecNamed(codec), packing);
     await store.put(segmentKey(generation, index, offset, codec), body, 'absent');
     if (last !== undefined) this.#before = { pages: last.pages, checksum: last.checksum, time: last.time };
   }
