@@ -9,13 +9,15 @@ import { inLanes } from './lanes.ts';
 import { PAGE, unpackRun, type PackedBlock, type PackedRun } from './run-unpacking.ts';
 import { RUNS_AHEAD, type BlockRun, type BlockSnapshot } from './snapshot-blocks.ts';
 import { TicketReader } from './store/read-ticket.ts';
-import { RUNS_IN_THREAD, type UnpackingPool } from './unpacking-pool.ts';
+import type { UnpackingPool } from './unpacking-pool.ts';
 import type { BlocksBelow, WalWriter } from './wal-writer.ts';
 import type { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './written-file.ts';
 
 /** What a thread fetches by one request. */
 const LONG_RUNS = { bytes: 2 << 20, blocks: 16 };
+/** Runs under way in the main thread where there are others: one is fetched or written while one is unpacked. */
+const RUNS_BESIDE_THREADS = 2;
 /** So often in a row tickets may be of no use before none is asked for any more. */
 const MOST_REFUSALS = 4;
 
@@ -110,7 +112,7 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
     const { facts, footer } = this.#snapshot;
     const covered = Math.min(facts.pages, Math.ceil(this.#last / footer.blockPages) * footer.blockPages);
     const threads = this.#pool.lanes;
-    const main = threads === 0 ? RUNS_AHEAD : RUNS_IN_THREAD;
+    const main = threads === 0 ? RUNS_AHEAD : RUNS_BESIDE_THREADS;
     const write = async (run: BlockRun, lane: number): Promise<void> => {
       const packed = this.#pack(run, true);
       const hashes = (lane < threads ? await this.#unpackElsewhere(run, packed) : undefined) ?? (await this.#unpackHere(run, packed, this.#roomOf(lane))); // prettier-ignore

@@ -20,8 +20,8 @@ import { WalWriter } from './wal-writer.ts';
 import { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './written-file.ts';
 
-/** Bytes of WAL pages held in memory: twice as many where the machine is one for threads, since it has the memory, too. */
-const WRITE_MEMORY = { alone: 16 << 20, withThreads: 32 << 20 };
+/** Bytes of WAL pages held in memory. */
+const WRITE_MEMORY = 16 << 20;
 
 export interface ImageWriteOptions {
   /** Bytes of WAL pages held in memory. */
@@ -54,8 +54,7 @@ export async function writeImage(
   const ours = isBlockSnapshot(snapshot) ? snapshot : undefined;
   const threads =
     ours === undefined || file.fd === undefined ? 0 : (options.threads ?? worthwhileThreads(ours.table.length));
-  const usual = threads === 0 ? WRITE_MEMORY.alone : WRITE_MEMORY.withThreads;
-  const memory = Math.max(options.memory ?? usual, 2 * BLOCK_SIZE);
+  const memory = Math.max(options.memory ?? WRITE_MEMORY, 2 * BLOCK_SIZE);
   await using pool = new UnpackingPool(threads);
   let hashes = facts && new PageHashes(facts.pageSize, facts.pages);
   let wal: WalWriter | undefined;

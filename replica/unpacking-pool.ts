@@ -10,7 +10,7 @@ import type { ReadTicket } from './store/read-ticket.ts';
 /** Two are as fast as most disks and networks; each takes some 50 MiB. */
 const MOST_THREADS = 3;
 /** Runs under way in each: as many as latency wants. */
-export const RUNS_IN_THREAD = 4;
+const RUNS_IN_THREAD = 4;
 /** Threads take some 50 ms to start: as long as so many blocks take in one. */
 const WORTH_BLOCKS = 48;
 
