@@ -20,8 +20,8 @@ import { WalWriter } from './wal-writer.ts';
 import { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './written-file.ts';
 
-/** Bytes of WAL pages held in memory. */
-const WRITE_MEMORY = 16 << 20;
+/** Bytes of WAL pages held in memory; as many as the second where they are all, so that none is written by itself. */
+const WRITE_MEMORY = { usual: 16 << 20, ofAll: 32 << 20 };
 
 export interface ImageWriteOptions {
   /** Bytes of WAL pages held in memory. */
@@ -54,7 +54,7 @@ export async function writeImage(
   const ours = isBlockSnapshot(snapshot) ? snapshot : undefined;
   const threads =
     ours === undefined || file.fd === undefined ? 0 : (options.threads ?? worthwhileThreads(ours.table.length));
-  const memory = Math.max(options.memory ?? WRITE_MEMORY, 2 * BLOCK_SIZE);
+  const memory = Math.max(options.memory ?? memoryFor(plan), 2 * BLOCK_SIZE);
   await using pool = new UnpackingPool(threads);
   let hashes = facts && new PageHashes(facts.pageSize, facts.pages);
   let wal: WalWriter | undefined;
@@ -91,4 +91,11 @@ export async function writeImage(
     walPages: wal?.pages ?? 0,
     end: walk.end,
   };
+}
+
+/** By what the listing tells of the WAL's length; of the last segment of an index, only the stored bytes are known. */
+function memoryFor({ indexes }: RestorePlan): number {
+  const ends = indexes.map(({ segments }) => segments.at(-1)).map((last) => (last === undefined ? 0 : last.offset + 2 * last.size)); // prettier-ignore
+  const bytes = ends.reduce((sum, end) => sum + end, 0);
+  return bytes <= WRITE_MEMORY.ofAll ? WRITE_MEMORY.ofAll : WRITE_MEMORY.usual;
 }
