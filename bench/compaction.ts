@@ -30,7 +30,9 @@ async function* run(context: Context): AsyncGenerator<Figure> {
     yield figure(`${name}-moved`, `bytes a compaction of ${mebibytes} MiB moves, up to 64 changed blocks`, 'MiB', [
       moved / MIB,
     ]);
-    yield figure(`${name}-peak`, `highest resident memory of that compaction`, 'MiB', [peak / MIB], { atMost: 200 });
+    yield figure(`${name}-peak`, `highest resident memory of a compaction of ${mebibytes} MiB`, 'MiB', [peak / MIB], {
+      atMost: 200,
+    });
   }
   const ten = await compacted(server, 1024, blocksFrom(512, 10));
   yield figure('compaction-moved', 'bytes moved ÷ database of 1 GiB, 1 % of its blocks changed, side by side', 'ratio', [ten.moved / (1024 * MIB)], { atMost: 0.03 }); // prettier-ignore
@@ -39,14 +41,14 @@ async function* run(context: Context): AsyncGenerator<Figure> {
     1024,
     Array.from({ length: 10 }, (_, i) => 50 + i * 100),
   );
-  yield figure('compaction-moved-scattered', 'the same, scattered', 'ratio', [apart.moved / (1024 * MIB)]); // prettier-ignore
+  yield figure('compaction-moved-scattered', 'bytes moved ÷ database of 1 GiB, 1 % of its blocks changed, scattered', 'ratio', [apart.moved / (1024 * MIB)]); // prettier-ignore
   // Ten and the first, which holds the new header: each is in a part of its own, whose other bytes come from somewhere.
   const floor = 11 * 2 * 5 * MIB;
-  yield figure('compaction-scattered-floor', 'what parts of at least 5 MiB cost there whoever makes them, fetched and sent', 'ratio', [floor / (1024 * MIB)]); // prettier-ignore
+  yield figure('compaction-scattered-floor', 'the same by parts of at least 5 MiB, fetched and sent, whoever makes them', 'ratio', [floor / (1024 * MIB)]); // prettier-ignore
 
   const all = await timed(context, context.full ? 1024 : 256);
   yield figure('compaction-speed', 'compaction with every block changed, raw', 'MB/s', all.speeds);
-  yield figure('compaction-per-codec', 'its speed ÷ decoding and encoding the same blocks on one thread', 'ratio', ratios(all.speeds, all.limits), { atLeast: 0.6 }); // prettier-ignore
+  yield figure('compaction-per-codec', 'compaction with every block changed ÷ decoding and encoding the same blocks on one thread', 'ratio', ratios(all.speeds, all.limits), { atLeast: 0.6 }); // prettier-ignore
 }
 
 function blocksFrom(first: number, count: number): number[] {

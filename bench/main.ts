@@ -5,7 +5,7 @@
  *     npm run bench -- --full            longer runs, larger databases
  *     npm run bench -- --only writes     one of them; may be given several times
  *     npm run bench -- --json            every figure by name
- *     npm run bench -- --write           and the table and plots of docs/BENCHMARKS.md
+ *     npm run bench -- --write           and the table and plots of docs/BENCHMARKS.md; those not run stay as they were
  *
  * LITESTREAM_03 and LITESTREAM_05 name binaries to measure against.
  */
@@ -17,7 +17,7 @@ import { compaction } from './compaction.ts';
 import type { Bench, Figure } from './figure.ts';
 import { litestreams } from './litestream.ts';
 import { manyDatabases } from './many-databases.ts';
-import { asText, writeReport } from './report.ts';
+import { asText, writeReport, type Measured } from './report.ts';
 import { restores } from './restore.ts';
 import { traffic } from './traffic.ts';
 import { writes } from './writes.ts';
@@ -49,17 +49,20 @@ if (litestreams().length < 2) say('LITESTREAM_03 and LITESTREAM_05 do not both n
 // Not in /tmp, which may be memory: the figures are about disks.
 const root = join(import.meta.dirname, '../bench-data');
 mkdirSync(root, { recursive: true });
-const figures: Figure[] = [];
+const measured: Measured = {};
 for (const bench of BENCHES) {
   if (values.only !== undefined && !values.only.includes(bench.name)) continue;
   process.stderr.write(`${bench.name}\n`);
   const folder = mkdtempSync(join(root, `${bench.name}-`));
   try {
+    const figures: Figure[] = [];
     for await (const figure of bench.run({ full: values.full, folder, pairs, say })) figures.push(figure);
+    measured[bench.name] = figures;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 rmSync(root, { recursive: true, force: true });
+const figures = Object.values(measured).flat();
 process.stdout.write(values.json ? `${JSON.stringify(figures, null, 2)}\n` : asText(figures));
-if (values.write) writeReport(figures);
+if (values.write) writeReport(measured);

@@ -7,6 +7,8 @@ import { formatFigure, formatTarget, met, type Figure } from './figure.ts';
 
 const DOCS = join(import.meta.dirname, '../docs');
 const PAGE = join(DOCS, 'BENCHMARKS.md');
+/** All that the page shows, by bench: so that one of them can be measured again alone. */
+const KEPT = join(DOCS, 'benchmarks.json');
 const BEGIN = '<!-- figures: written by npm run bench -- --write -->';
 const END = '<!-- end of figures -->';
 
@@ -32,8 +34,17 @@ function verdict(figure: Figure): string {
   return is === undefined ? '' : is ? 'met' : 'missed';
 }
 
-/** Replaces the table between the two marks of the page; what stands around it is written by people. */
-export function writeReport(figures: readonly Figure[]): void {
+/** Figures by the name of their bench. */
+export type Measured = Record<string, readonly Figure[]>;
+
+/**
+ * Replaces the table between the two marks of the page; what stands around it is written by people. Figures of benches
+ * that were not run are those of the last time.
+ */
+export function writeReport(measured: Measured): void {
+  const kept = { ...(JSON.parse(readFileSync(KEPT, 'utf8')) as Measured), ...measured };
+  writeFileSync(KEPT, `${JSON.stringify(kept, null, 2)}\n`);
+  const figures = Object.values(kept).flat();
   const page = readFileSync(PAGE, 'utf8');
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`${PAGE} has lost the marks around its table`);

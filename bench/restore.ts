@@ -52,10 +52,21 @@ async function* run(context: Context): AsyncGenerator<Figure> {
   }
   const limits = rates.map((_, i) => Math.min(decoding[i]!, disk[i]!));
   yield figure('restore-rate', `restore of ${size} from a folder`, 'MB/s', rates);
-  yield figure('restore-decode-limit', 'decoding its blocks on one thread, and nothing else', 'MB/s', decoding);
-  yield figure('restore-disk-limit', 'copying the restored file, with fsync', 'MB/s', disk);
-  yield figure('restore-per-limit', 'restore ÷ the lower of the two', 'ratio', ratios(rates, limits), { atLeast: 0.7 });
-  yield figure('restore-peak', 'highest resident memory of that restore', 'MiB', peaks, { atMost: 256 });
+  yield figure(
+    'restore-decode-limit',
+    `decoding the blocks of ${size} on one thread, and nothing else`,
+    'MB/s',
+    decoding,
+  );
+  yield figure('restore-disk-limit', `copying the restored file of ${size}, with fsync`, 'MB/s', disk);
+  yield figure(
+    'restore-per-limit',
+    'restore from a folder ÷ the lower of decoding its blocks and copying the file with fsync',
+    'ratio',
+    ratios(rates, limits),
+    { atLeast: 0.7 },
+  );
+  yield figure('restore-peak', `highest resident memory of a restore of ${size}`, 'MiB', peaks, { atMost: 256 });
 
   yield* beside(context, server, pages, size);
 }
@@ -83,10 +94,11 @@ async function* beside(
     }
   }
   yield figure('restore-s3-ms', `restore of ${size} from S3`, 'ms', ours);
-  for (const [{ name }, times] of theirs) yield figure(`restore-${name}-ms`, `${name} restoring the same`, 'ms', times);
+  for (const [{ name }, times] of theirs)
+    yield figure(`restore-${name}-ms`, `${name} restoring ${size} from S3`, 'ms', times);
   if (theirs.size > 0) {
     const best = ours.map((_, i) => Math.min(...[...theirs.values()].map((times) => times[i]!)));
-    yield figure('restore-per-litestream', 'our time ÷ that of the faster Litestream, whole processes; it neither checks pages nor waits for the disk', 'ratio', ratios(ours, best), { atMost: 0.5 }); // prettier-ignore
+    yield figure('restore-per-litestream', 'restore from S3 ÷ the faster Litestream, whole processes; it neither checks pages nor waits for the disk', 'ratio', ratios(ours, best), { atMost: 0.5 }); // prettier-ignore
   }
 
   const small = server.url('page');
@@ -105,8 +117,8 @@ async function* beside(
     requests.push(GetObject + HeadObject - planning);
     bytes.push(bytesOut);
   }
-  yield figure('page-requests', 'requests for one page of it with one segment of WAL, beyond listing and planning', 'requests', requests, { atMost: 4 }); // prettier-ignore
-  yield figure('page-bytes', 'bytes for that, all told', 'bytes', bytes, { atMost: 3 * MIB });
+  yield figure('page-requests', 'requests for one page of a past state, with one segment of WAL, beyond listing and planning', 'requests', requests, { atMost: 4 }); // prettier-ignore
+  yield figure('page-bytes', 'bytes for one page of a past state, all told', 'bytes', bytes, { atMost: 3 * MIB });
 }
 
 /** What finding out the state costs: control objects, and one header. */
