@@ -141,10 +141,11 @@ export class Follower {
     return this.hasNews() && performance.now() - this.#lastAsked > 2 * this.#settings.syncInterval;
   }
 
-  /** The end of everything committed by now, as a place in the replica's history. */
-  committed(): { readonly index: number; readonly offset: number } {
+  /** The end of everything committed by now, as a place in the replica's history; undefined when it cannot be told now. */
+  committed(): { readonly index: number; readonly offset: number } | undefined {
     const wal = this.#live.walIndex();
-    const end = wal === undefined ? undefined : this.#enter(wal);
+    if (wal === undefined) return undefined;
+    const end = this.#enter(wal);
     if (end !== undefined && end > (this.#seen.at(-1)?.offset ?? this.#point.offset)) this.#remember(end);
     return end === undefined || end <= this.#point.offset ? this.#taken : { index: this.#point.index, offset: end };
   }

@@ -194,7 +194,7 @@ export class Replicator {
         if (this.#heartbeat.due) await this.#beat();
         const left = passed + this.#context.settings.syncInterval - performance.now();
         if (left > 0 && this.#mayPause()) await this.#pause.take(left);
-        if (this.#mayPause() && !this.#hasWork()) await this.#pause.rest();
+        if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced) await this.#pause.rest();
       }
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
@@ -267,6 +267,7 @@ export class Replicator {
   async #shipCommitted(): Promise<void> {
     const goal = this.#committed();
     this.#waiters.placeAll(goal);
+    this.#reached();
     while (goal !== undefined) {
       await this.#shipStaged(this.#abort.signal);
       const { follower } = this.#database;

@@ -35,6 +35,11 @@ export class SyncWaiters {
     for (const waiter of this.#waiting) waiter.place ??= place;
   }
 
+  /** Whether someone has no place yet. */
+  get unplaced(): boolean {
+    return this.#waiting.some(({ place }) => place === undefined);
+  }
+
   reached(place: Place, synced: Synced): void {
     const left: Waiter[] = [];
     for (const waiter of this.#waiting) {

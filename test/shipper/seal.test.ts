@@ -240,3 +240,14 @@ test('an app that outruns capture goes on freely, and is held back only when it 
   assert.ok(scene.live.walIndex()!.frames < 100, 'then the index ends, and the WAL begins anew');
   scene.assertWhole();
 });
+
+test('while a writer is in the middle of its commit, nobody is told what is committed', () => {
+  using scene = new Followed();
+  scene.commit();
+  const walIndex = scene.live.walIndex.bind(scene.live);
+  scene.live.walIndex = () => undefined;
+  assert.equal(scene.follower.committed(), undefined);
+  scene.live.walIndex = walIndex;
+  assert.ok(scene.follower.committed()!.offset > 0);
+  scene.assertWhole();
+});
