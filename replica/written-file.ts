@@ -1,11 +1,12 @@
 /** A file that is written at many places, and goes to the disk while it is. */
 import { writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { BackgroundSync } from './store/background-sync.ts';
 
 /** Asking another thread takes longer than copying so few bytes into the system's cache. */
 const SMALL = 64 << 10;
-/** Bytes after which the disk is set to work: left to itself, the system would not begin before the end. */
-const FLUSH_EVERY = 64 << 20;
+/** Bytes after which the disk is set to work. */
+const SYNC_EVERY = 64 << 20;
 
 /** What a past state is written into, in any order. */
 export interface PageFile {
@@ -27,12 +28,11 @@ export const NOWHERE: PageFile = {
 
 export class WrittenFile implements PageFile {
   readonly #file: FileHandle;
-  #dirty = 0;
-  #flushing: Promise<void> | undefined;
-  #failure: unknown;
+  readonly #sync: BackgroundSync;
 
   constructor(file: FileHandle) {
     this.#file = file;
+    this.#sync = new BackgroundSync(file, SYNC_EVERY);
   }
 
   get fd(): number {
@@ -40,7 +40,7 @@ export class WrittenFile implements PageFile {
   }
 
   async write(bytes: Buffer, position: number): Promise<void> {
-    this.#throwFailure();
+    this.#sync.check();
     for (let at = 0; at < bytes.length;) {
       const length = bytes.length - at;
       at +=
@@ -52,8 +52,7 @@ export class WrittenFile implements PageFile {
   }
 
   wrote(bytes: number): void {
-    this.#dirty += bytes;
-    if (this.#dirty >= FLUSH_EVERY) this.#flush();
+    this.#sync.wrote(bytes);
   }
 
   async truncate(length: number): Promise<void> {
@@ -62,22 +61,6 @@ export class WrittenFile implements PageFile {
 
   /** Waits for what is under way. What was written is only durable after a sync of its own. */
   async settle(): Promise<void> {
-    await this.#flushing;
-    this.#throwFailure();
-  }
-
-  #flush(): void {
-    if (this.#flushing !== undefined) return;
-    this.#dirty = 0;
-    this.#flushing = this.#file
-      .datasync()
-      .catch((error: unknown) => {
-        this.#failure ??= error; // the system tells of it once, and would call a later sync a success
-      })
-      .finally(() => (this.#flushing = undefined));
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    await this.#sync.settle();
   }
 }

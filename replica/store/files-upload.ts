@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { isKind } from '../errors.ts';
 import { filesError, isErrno } from './files-errors.ts';
+import { BackgroundSync } from './background-sync.ts';
 import { etagOf, openObject } from './files-root.ts';
 import type { FilesRoot } from './files-root.ts';
 import { inFolder, publish, unfinishedPath, writeUnseen } from './files-write.ts';
@@ -14,8 +15,8 @@ import type { PartLimits, Upload } from './store.ts';
 import { UploadLedger } from './upload-ledger.ts';
 
 const PIECE = 1024 * 1024;
-/** Bytes after which the disk is set to work: left to itself, the system would not begin before the fsync at the end. */
-const FLUSH_EVERY = 16 * 1024 * 1024;
+/** Bytes after which the disk is set to work. */
+const SYNC_EVERY = 16 * 1024 * 1024;
 
 /** A write in parts: a folder beside the target, one file per part, joined into one file at the end. */
 export async function startFilesUpload(root: FilesRoot, key: string, limits: PartLimits): Promise<Upload> {
@@ -101,22 +102,9 @@ function partPath(folder: string, part: number): string {
 }
 
 async function appendAll(paths: readonly string[], to: FileHandle): Promise<void> {
-  let dirty = 0;
-  let flushing: Promise<void> | undefined;
-  let failure: { readonly error: unknown } | undefined;
-  for (const path of paths) {
-    dirty += await append(path, to);
-    if (dirty < FLUSH_EVERY || flushing !== undefined) continue;
-    dirty = 0;
-    flushing = to
-      .datasync()
-      .catch((error: unknown) => {
-        failure ??= { error }; // the system tells of it once, and would call a later sync a success
-      })
-      .finally(() => (flushing = undefined));
-  }
-  await flushing;
-  if (failure !== undefined) throw failure.error;
+  const sync = new BackgroundSync(to, SYNC_EVERY);
+  for (const path of paths) sync.wrote(await append(path, to));
+  await sync.settle();
 }
 
 /** Answers how many bytes it was. */

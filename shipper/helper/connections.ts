@@ -3,6 +3,7 @@
  * and two descriptors, so those that hold no transaction are closed while the database is quiet.
  */
 import Database from 'better-sqlite3';
+import { isBusy } from './sqlite-refusals.ts';
 
 export type Connection = Database.Database;
 
@@ -70,4 +71,25 @@ export class Connections {
       this.#open.delete(role);
     }
   }
+}
+
+/** Starts a read transaction; `user_version` reads the header alone and needs no schema. */
+export function beginRead(connection: Connection): void {
+  connection.exec('BEGIN');
+  for (let tries = 0; ; tries++) {
+    try {
+      connection.pragma('user_version', { simple: true });
+      return;
+    } catch (error) {
+      // A checkpoint or a recovery of another process holds the lock for an instant.
+      if (!isBusy(error) || tries >= 10_000) {
+        endTransaction(connection);
+        throw error;
+      }
+    }
+  }
+}
+
+function endTransaction(connection: Connection): void {
+  if (connection.inTransaction) connection.exec('ROLLBACK');
 }

@@ -176,13 +176,8 @@ export class Follower {
   /** Captures all that is committed, and touches nothing: the files may be those of a database that was replaced. */
   captureTheRest(): void {
     const wal = this.#live.walIndex();
-    if (wal !== undefined) this.#captureAll(wal);
-  }
-
-  /** Captures all that is committed. */
-  #captureAll(wal: WalIndex): void {
-    const end = this.#enter(wal);
-    if (end === undefined) return;
+    const end = wal && this.#enter(wal);
+    if (wal === undefined || end === undefined) return;
     this.#remember(end);
     while (this.#captureOne(wal));
   }

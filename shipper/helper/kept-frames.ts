@@ -2,6 +2,7 @@
  * Frames that are read out of the WAL while its index ends, and captured from memory afterwards: reading takes a
  * fraction of the time that checking, hashing and packing take, and meanwhile the app may be waiting for its lock.
  */
+import { release } from '../../replica/release.ts';
 import type { WalIndex } from './wal-index.ts';
 
 /** Bytes of the WAL file; fewer when it ends before. */
@@ -29,7 +30,7 @@ export class KeptFrames {
   /** Keeps the bytes from `begin` to `end`: those before are let go, those it has already are not read again. */
   keep(wal: WalIndex, begin: number, end: number): void {
     this.#wal = wal;
-    while (this.#pieces[0] !== undefined && endOf(this.#pieces[0]) <= begin) release(this.#pieces.shift()!);
+    while (this.#pieces[0] !== undefined && endOf(this.#pieces[0]) <= begin) release(this.#pieces.shift()!.bytes);
     const last = this.#pieces.at(-1);
     const from = last === undefined ? begin : endOf(last);
     if (end > from) this.#pieces.push({ offset: from, bytes: this.#readWal(from, end - from) });
@@ -47,15 +48,10 @@ export class KeptFrames {
   };
 
   clear(): void {
-    for (const piece of this.#pieces) release(piece);
+    for (const piece of this.#pieces) release(piece.bytes);
     this.#pieces = [];
     this.#wal = undefined;
   }
 }
 
 const endOf = ({ offset, bytes }: Piece): number => offset + bytes.length;
-
-/** Gives memory back at once, where waiting for the garbage collector would let megabytes pile up. */
-function release({ bytes }: Piece): void {
-  if (bytes.byteLength > 0 && bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
-}

@@ -9,10 +9,11 @@
  * POSIX locks vanish when any descriptor of a file is closed in the process: the descriptors here are opened after the
  * first connection and closed after the last.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { FileOwner } from '../../replica/format/snapshot.ts';
 import { ContinuityLost } from './capture.ts';
-import { Connections, type Connection, type Role } from './connections.ts';
+import { beginRead, Connections, type Role } from './connections.ts';
+import { inodeOf, LeftBehind } from './left-behind.ts';
 import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
 import { readWalIndex, type WalIndex } from './wal-index.ts';
 
@@ -378,51 +379,6 @@ export class LiveDatabase {
 
 /** Nobody notifies it. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
-
-/** A database that was open under a path where another one lies now. */
-export class LeftBehind {
-  readonly #shm: number;
-  readonly #inode: bigint;
-
-  /** Keeps the descriptor, so that no other file gets this inode. */
-  constructor(shm: number, inode: bigint) {
-    this.#shm = shm;
-    this.#inode = inode;
-  }
-
-  walLiesBeside(path: string): boolean {
-    return inodeOf(`${path}-shm`) === this.#inode;
-  }
-
-  release(): void {
-    closeSync(this.#shm);
-  }
-}
-
-function inodeOf(path: string): bigint | undefined {
-  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
-}
-
-/** Starts a read transaction; `user_version` reads the header alone and needs no schema. */
-function beginRead(connection: Connection): void {
-  connection.exec('BEGIN');
-  for (let tries = 0; ; tries++) {
-    try {
-      connection.pragma('user_version', { simple: true });
-      return;
-    } catch (error) {
-      // A checkpoint or a recovery of another process holds the lock for an instant.
-      if (!isBusy(error) || tries >= 10_000) {
-        endTransaction(connection);
-        throw error;
-      }
-    }
-  }
-}
-
-function endTransaction(connection: Connection): void {
-  if (connection.inTransaction) connection.exec('ROLLBACK');
-}
 
 function readAt(fd: number, offset: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(length);

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../../replica/errors.ts';
 import type { Settings } from '../options.ts';
-import { LiveDatabase, type LeftBehind } from './live-database.ts';
+import type { LeftBehind } from './left-behind.ts';
+import { LiveDatabase } from './live-database.ts';
 import { switchToWal } from './wal-mode.ts';
 
 /** Milliseconds between two tries. */

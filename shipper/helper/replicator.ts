@@ -259,15 +259,12 @@ export class Replicator {
     }
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
-    this.#waiters.placeAll(this.#committed());
-    this.#reached();
+    this.#placeWaiters();
   }
 
   /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
   async #shipCommitted(): Promise<void> {
-    const goal = this.#committed();
-    this.#waiters.placeAll(goal);
-    this.#reached();
+    const goal = this.#placeWaiters();
     while (goal !== undefined) {
       await this.#shipStaged(this.#abort.signal);
       const { follower } = this.#database;
@@ -377,6 +374,14 @@ export class Replicator {
     this.#waiters.unplace();
     this.#attempt.abort(lost);
     this.#pause.end();
+  }
+
+  /** Whoever waits without a place gets that of everything committed now, and its answer where that is reached. */
+  #placeWaiters(): Place | undefined {
+    const committed = this.#committed();
+    this.#waiters.placeAll(committed);
+    this.#reached();
+    return committed;
   }
 
   #reached(): void {
