@@ -28,6 +28,7 @@ import {
   WAL_HEADER_SIZE,
   type WalHeader,
 } from '../../replica/wal/format.ts';
+import type { WalBytes } from './kept-frames.ts';
 import type { WalIndex } from './wal-index.ts';
 
 /** Where in the history the capture stands: everything before is in segments. */
@@ -67,8 +68,7 @@ export class ContinuityLost extends Error {
   }
 }
 
-export interface CaptureSource {
-  readonly readWal: (offset: number, length: number) => Buffer;
+export interface CaptureSource extends WalBytes {
   readonly pageSize: number;
 }
 
@@ -102,7 +102,7 @@ export function captureNext(
 
   const most = Math.max(Math.floor(limits.segmentSize / size), 1) * size + (point.offset === 0 ? WAL_HEADER_SIZE : 0);
   const length = Math.min(committed - point.offset, most);
-  const raw = source.readWal(point.offset, length);
+  const raw = source.read(point.offset, length);
   if (raw.length < length) {
     throw new ContinuityLost(
       'wal-cut-short',
@@ -131,12 +131,14 @@ export function captureNext(
     marks,
     endsOnCommit: marks.at(-1)?.offset === last,
   };
+  const bytes = encodeSegment(segment, raw.subarray(0, end), limits.codec, packingOf(limits, committed - last));
+  source.letGo(raw);
   return {
     key: segmentKey(point.generation, point.index, point.offset, limits.codec.name),
     index: point.index,
     offset: point.offset,
     end: last,
-    bytes: encodeSegment(segment, raw.subarray(0, end), limits.codec, packingOf(limits, committed - last)),
+    bytes,
     rawLength: end,
     frames: (end - first) / size,
     after: {

@@ -10,8 +10,15 @@ export interface WalPressure {
   readonly fileSize: number;
   /** Milliseconds since the first frame of this index was seen. */
   readonly indexAge: number;
-  /** Milliseconds since the last passive checkpoint, and since a seal was last tried without success. */
+  /** Milliseconds since the end of the last passive checkpoint, and what it took, flushes included. */
   readonly sincePassive: number;
+  readonly passiveTook: number;
+  /** Bytes of committed frames that the disk was not asked to take yet. */
+  readonly unflushed: number;
+  /** It is being asked; and how often it was since the last passive checkpoint. */
+  readonly flushing: boolean;
+  readonly flushes: number;
+  /** Milliseconds since a seal was last tried without success. */
   readonly sinceBlocked: number;
   /** Seals tried in a row without success. */
   readonly blockedTries: number;
@@ -32,6 +39,8 @@ export interface CheckpointLimits {
 
 export type CheckpointAction =
   | { readonly kind: 'none' }
+  /** Have the disk take what the WAL holds, before there is something to copy. */
+  | { readonly kind: 'flush' }
   /** Copy frames into the database file, as far as readers allow. */
   | { readonly kind: 'passive' }
   /** End the index without a lock: everything is copied already. */
@@ -39,8 +48,16 @@ export type CheckpointAction =
   /** End the index under the write lock. */
   | { readonly kind: 'seal'; readonly why: 'upload' | 'length' | 'age' | 'file-size' };
 
-/** Milliseconds between two passive checkpoints, and between two tries of a seal that was blocked. */
+/** Milliseconds between two passive checkpoints, at least, and so many times as long as the last one took. */
 const PASSIVE_PAUSE = 200;
+const PASSIVE_SHARE = 4;
+/**
+ * A checkpoint waits until the disk has the WAL, and with the pin moved the app's next commit is mostly faster to begin
+ * one than we are. So the disk is given more than so many bytes before that, in up to so many rounds, as the app goes on.
+ */
+const MUCH_UNFLUSHED = 8 << 20;
+const MOST_FLUSHES = 4;
+/** Milliseconds between two tries of a seal that was blocked. */
 const SEAL_PAUSE = 100;
 const LONGEST_SEAL_PAUSE = 5000;
 
@@ -66,6 +83,7 @@ export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): Ch
     if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };
     if (due && !wal.busy) return { kind: 'seal', why: 'age' };
   }
-  if (wal.pending >= limits.checkpointAt && wal.sincePassive >= PASSIVE_PAUSE) return { kind: 'passive' };
-  return { kind: 'none' };
+  const pause = Math.max(PASSIVE_PAUSE, PASSIVE_SHARE * wal.passiveTook);
+  if (wal.pending < limits.checkpointAt || wal.sincePassive < pause || wal.flushing) return { kind: 'none' };
+  return wal.unflushed > MUCH_UNFLUSHED && wal.flushes < MOST_FLUSHES ? { kind: 'flush' } : { kind: 'passive' };
 }

@@ -19,6 +19,12 @@ export class Checkpointer {
   /** When the first frame of the present index was seen, by the steady clock. */
   #indexSince: number | undefined;
   #lastPassive = -Infinity;
+  #passiveTook = 0;
+  /** Frames of the present index that the disk has; whether it is being given more, and how often that was. */
+  #flushedFrames = 0;
+  #flushing = false;
+  #flushes = 0;
+  #flushedSince: number | undefined;
   #lastBlocked = -Infinity;
   #blockedTries = 0;
   #blockedBy: Blocker | undefined;
@@ -37,6 +43,7 @@ export class Checkpointer {
   restarted(): void {
     this.#sealedFrames = undefined;
     this.#indexSince = undefined;
+    this.#flushedFrames = 0;
   }
 
   /** Answers `pin-moved` when a seal was tried in vain, so that the caller does not know where the pin stands now. */
@@ -61,6 +68,10 @@ export class Checkpointer {
         },
         indexAge: this.#indexSince === undefined ? 0 : clock - this.#indexSince,
         sincePassive: clock - this.#lastPassive,
+        passiveTook: this.#passiveTook,
+        unflushed: (wal.frames - this.#flushedFrames) * size,
+        flushing: this.#flushing,
+        flushes: this.#flushes,
         sinceBlocked: clock - this.#lastBlocked,
         blockedTries: this.#blockedTries,
         busy: occasion === 'busy',
@@ -72,11 +83,17 @@ export class Checkpointer {
     switch (action.kind) {
       case 'none':
         break;
+      case 'flush':
+        this.#flush(wal.frames);
+        break;
       case 'passive':
-        this.#lastPassive = clock;
+        this.#flushes = 0;
         advancePin();
         if (live.checkpointPassive() === 'disk') this.#blockedBy = 'disk';
         else if (this.#blockedBy === 'disk') this.#blockedBy = undefined;
+        this.#lastPassive = performance.now();
+        this.#passiveTook = this.#lastPassive - (this.#flushedSince ?? clock);
+        this.#flushedSince = undefined;
         break;
       case 'seal-idle':
         if (live.sealIdle(take)) this.#sealed(wal.frames);
@@ -85,6 +102,16 @@ export class Checkpointer {
         return this.#seal(take);
     }
     return undefined;
+  }
+
+  #flush(frames: number): void {
+    this.#flushing = true;
+    this.#flushedSince ??= performance.now();
+    this.#flushes++;
+    this.#flushedFrames = frames;
+    void this.#live.flushWal().finally(() => {
+      this.#flushing = false;
+    });
   }
 
   #seal(take: Take): 'pin-moved' | undefined {

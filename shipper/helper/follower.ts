@@ -5,11 +5,12 @@
  */
 import type { Codec } from '../../replica/format/codec.ts';
 import type { PageHashes } from '../../replica/format/page-hashes.ts';
+import { release } from '../../replica/release.ts';
 import { offsetAfter } from '../../replica/wal/format.ts';
 import { captureNext, ContinuityLost, type CapturePoint } from './capture.ts';
 import type { CheckpointLimits } from './checkpoint-policy.ts';
 import { Checkpointer, type Occasion } from './checkpointer.ts';
-import { KeptFrames, type ReadWal } from './kept-frames.ts';
+import { KeptFrames, type WalBytes } from './kept-frames.ts';
 import type { Blocker, LiveDatabase, SealResult, Take } from './live-database.ts';
 import type { Staging } from './staging.ts';
 import type { WalIndex } from './wal-index.ts';
@@ -24,6 +25,7 @@ export interface Boundary {
 
 export interface FollowerSettings extends CheckpointLimits {
   readonly segmentSize: number;
+  readonly stagingLimit: number;
   readonly syncInterval: number;
   readonly codec: Codec;
 }
@@ -37,7 +39,10 @@ const PIN_PAUSE = 1000;
 const MOST_LOOKS = 8192;
 /** Bytes of frames that may be kept in memory while an index ends, at most; as a rule twice the length of an index. */
 const MOST_KEPT = 32 << 20;
-/** An index that could not be ended in time may become so many times as long before the app is felt to outrun us. */
+/**
+ * An index that could not be ended in time may become so many times as long, and as long as staging may, before the app
+ * is felt to outrun us.
+ */
 const FAR_AHEAD = 16;
 /** Milliseconds of capturing at a time, when there is more to capture than uploads ask for. */
 const SLICE = 15;
@@ -54,6 +59,8 @@ export class Follower {
   #taken: { readonly index: number; readonly offset: number };
   /** Set while the present index has not begun: where in the WAL its predecessor ended. */
   #boundary: Boundary | undefined;
+  /** The salts of the WAL as the present index has it; undefined while the index has not begun. */
+  #life: { readonly salt1: number; readonly salt2: number } | undefined;
   /** Frames at the start of the present index that repeat older history (see `#enter`). */
   #replayed = 0;
   #seen: { offset: number; time: number }[] = [];
@@ -109,8 +116,14 @@ export class Follower {
     const overdue = this.#overdue();
     if (this.behind && (overdue || end > this.#farAhead)) this.#catchUp(wal, end);
     if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
-    else if (!busy || performance.now() - this.#lastPinned >= PIN_PAUSE) this.#advancePin(wal);
+    else if (!busy || this.#pinIsDue(wal)) this.#advancePin(wal);
     this.#maintain(wal, this.behind ? 'behind' : overdue ? 'overdue' : busy ? 'busy' : 'idle');
+  }
+
+  /** Where there is more to copy, the pin moves with our own checkpoints, which the disk was made ready for. */
+  #pinIsDue({ frames, backfilled }: WalIndex): boolean {
+    const pending = offsetAfter(frames - backfilled, this.#live.pageSize);
+    return pending < this.#settings.checkpointAt && performance.now() - this.#lastPinned >= PIN_PAUSE;
   }
 
   /** More is committed and not captured than can be kept while the index ends, so it does not. */
@@ -123,7 +136,7 @@ export class Follower {
   }
 
   get #farAhead(): number {
-    return FAR_AHEAD * this.#settings.sealAt;
+    return Math.max(FAR_AHEAD * this.#settings.sealAt, this.#settings.stagingLimit);
   }
 
   /** Captures for a while, ahead of the uploads; where the app has come too far ahead, it cannot commit meanwhile. */
@@ -187,7 +200,7 @@ export class Follower {
    * since the WAL may have moved on from what was taken.
    */
   #keeping<T>(act: (take: Take) => T): T {
-    const kept = new KeptFrames(this.#readWal);
+    const kept = new KeptFrames(this.#fromWal.read);
     try {
       return act((wal) => {
         this.#keep(kept, wal);
@@ -210,20 +223,19 @@ export class Follower {
 
   #captureKept(kept: KeptFrames): void {
     try {
-      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, 'urgent', kept.read));
+      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, 'urgent', kept));
     } finally {
       kept.clear();
     }
   }
 
-  readonly #readWal: ReadWal = (offset, length) => this.#live.readWal(offset, length);
+  readonly #fromWal: WalBytes = { read: (offset, length) => this.#live.readWal(offset, length), letGo: release };
 
   /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
-  #captureOne(wal: WalIndex, why: 'asked-for' | 'urgent' = 'urgent', readWal = this.#readWal): boolean {
+  #captureOne(wal: WalIndex, why: 'asked-for' | 'urgent' = 'urgent', from: WalBytes = this.#fromWal): boolean {
     const { segmentSize, codec } = this.#settings;
     const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
-    const source = { readWal, pageSize: this.#live.pageSize };
-    const segment = captureNext(this.#point, wal, source, this.#hashes, {
+    const segment = captureNext(this.#point, wal, { ...from, pageSize: this.#live.pageSize }, this.#hashes, {
       segmentSize,
       codec,
       urgent: why === 'urgent',
@@ -264,20 +276,24 @@ export class Follower {
       // WAL's whole life, and the states inside the repeated part are no restore points.
       this.#replayed = sameLife ? boundary.frames : 0;
       this.#boundary = undefined;
-      this.#pinnedFrames = 0;
+      // Between the end of the former index and the move of the pin the app may have committed: the pin stands there.
+      this.#pinnedFrames = undefined;
       this.#checkpointer.restarted();
     }
-    const current = this.#point.wal;
-    if (current !== undefined && (wal.salt1 !== current.salt1 || wal.salt2 !== current.salt2)) {
+    const life = this.#life;
+    if (life !== undefined && (wal.salt1 !== life.salt1 || wal.salt2 !== life.salt2)) {
       // Which salts follow says nothing: a TRUNCATE of the app counts an empty WAL, too, and a connection that never
       // saw a restart draws new ones. That no frame was missed is the pin's doing.
       if (this.hasNews()) throw new ContinuityLost('wal-reset', 'the WAL was restarted before all of it was captured');
-      this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
-      this.#replayed = 0;
-      this.#seen = [];
-      this.#pinnedFrames = 0;
-      this.#checkpointer.restarted();
+      if (this.#point.offset > 0) {
+        this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
+        this.#replayed = 0;
+        this.#seen = [];
+        this.#pinnedFrames = 0;
+        this.#checkpointer.restarted();
+      }
     }
+    this.#life = wal;
     if (wal.frames === 0) return undefined;
     return offsetAfter(wal.frames, this.#live.pageSize);
   }
@@ -285,6 +301,7 @@ export class Follower {
   /** After a seal whose end counts as the end of an index whatever the WAL does next. */
   #endIndex(wal: WalIndex): void {
     this.#boundary = { salt1: wal.salt1, salt2: wal.salt2, frames: wal.frames };
+    this.#life = undefined;
     this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
     this.#seen = [];
   }

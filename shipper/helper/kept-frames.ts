@@ -8,12 +8,18 @@ import type { WalIndex } from './wal-index.ts';
 /** Bytes of the WAL file; fewer when it ends before. */
 export type ReadWal = (offset: number, length: number) => Buffer;
 
+/** Where frames are read from, and given back to once they are captured. */
+export interface WalBytes {
+  readonly read: ReadWal;
+  readonly letGo: (bytes: Buffer) => void;
+}
+
 interface Piece {
   readonly offset: number;
   readonly bytes: Buffer;
 }
 
-export class KeptFrames {
+export class KeptFrames implements WalBytes {
   readonly #readWal: ReadWal;
   #pieces: Piece[] = [];
   #wal: WalIndex | undefined;
@@ -46,6 +52,9 @@ export class KeptFrames {
     }
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   };
+
+  /** They are kept until all of them are captured: what is read once may be asked for again. */
+  readonly letGo = (): void => undefined;
 
   clear(): void {
     for (const piece of this.#pieces) release(piece.bytes);

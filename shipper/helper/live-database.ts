@@ -9,13 +9,16 @@
  * POSIX locks vanish when any descriptor of a file is closed in the process: the descriptors here are opened after the
  * first connection and closed after the last.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, openSync, readSync } from 'node:fs';
+import { promisify } from 'node:util';
 import type { FileOwner } from '../../replica/format/snapshot.ts';
 import { ContinuityLost } from './capture.ts';
 import { beginRead, Connections, type Role } from './connections.ts';
 import { inodeOf, LeftBehind } from './left-behind.ts';
 import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
 import { readWalIndex, type WalIndex } from './wal-index.ts';
+
+const datasync = promisify(fdatasync);
 
 /** How long the write lock may be tried for at a time, milliseconds. */
 const LOCK_TRIES_MS = 25;
@@ -140,6 +143,11 @@ export class LiveDatabase {
   /** Bytes of the WAL file; fewer when it ends before. */
   readWal(offset: number, length: number): Buffer {
     return readAt(this.#wal, offset, length);
+  }
+
+  /** Has the disk take what was written to the WAL, beside everything else. What goes wrong, a checkpoint will tell. */
+  async flushWal(): Promise<void> {
+    await datasync(this.#wal).catch(() => undefined);
   }
 
   /** Size of the WAL file on disk, bytes. */

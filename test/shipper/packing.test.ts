@@ -46,7 +46,8 @@ function packings(segmentSize: number, urgent: boolean): Packing[] {
     state,
   };
   const source = {
-    readWal: (offset: number, length: number) => bytes.subarray(offset, offset + length),
+    read: (offset: number, length: number) => bytes.subarray(offset, offset + length),
+    letGo: () => undefined,
     pageSize: PAGE_SIZE,
   };
   const found: Packing[] = [];

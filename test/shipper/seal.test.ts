@@ -14,11 +14,12 @@ import { Scratch } from '../history/scratch.ts';
 
 const KiB = 1024;
 const LIMITS = {
-  checkpointAt: 64 * KiB,
+  checkpointAt: 256 * KiB,
   sealAt: 64 * KiB,
   sealInterval: 3_600_000,
   shrinkAt: 2 ** 30,
   segmentSize: 32 * KiB,
+  stagingLimit: 0,
   syncInterval: 3_600_000,
 };
 
@@ -33,7 +34,8 @@ class Followed implements Disposable {
   readonly #scratch = new Scratch();
   readonly #path: string;
 
-  constructor() {
+  /** `beginning` is called before the pin moves, when the app may commit but nothing is followed yet. */
+  constructor(beginning?: (scene: Followed) => void) {
     this.#path = join(this.#scratch.path, 'app.db');
     this.app = new Database(this.#path, { timeout: 0 });
     this.app.pragma('journal_mode = WAL');
@@ -41,7 +43,21 @@ class Followed implements Disposable {
     this.app.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)');
     this.live = LiveDatabase.open(this.#path);
     this.staging = new Staging(join(this.#scratch.path, 'staging'), { memory: 2 ** 30, disk: 2 ** 30 });
+    const advancePin = this.live.advancePin.bind(this.live);
+    if (beginning !== undefined) {
+      this.app.pragma('wal_checkpoint(PASSIVE)');
+      assert.equal(
+        this.live.sealIdle(() => undefined),
+        true,
+        'the pin stands on the database file alone',
+      );
+      this.live.advancePin = () => {
+        beginning(this);
+        return advancePin();
+      };
+    }
     const held = this.live.hold(() => undefined, true);
+    this.live.advancePin = advancePin;
     assert.equal(held.kind, 'sealed');
     const { salt1, salt2, frames } = held.wal;
     const hashes = hashesOf(readFileSync(this.#path));
@@ -163,10 +179,13 @@ test('before the lock is taken, most is copied into the database file, though th
 });
 
 /**
- * Lets the app copy all there is just after it was taken, since the pin stands at its end, and commit into a WAL that
+ * Commits, and lets the app copy all there is just after it was taken, since the pin stands at its end, and commit into a WAL that
  * begins anew: at once, or after we looked for something to copy.
  */
 function restartWhileTaken(scene: Followed, when: 'at once' | 'after copying'): { readonly restarted: boolean } {
+  scene.commit();
+  scene.follower.look(); // finds out where the pin may stand
+  for (let i = 0; i < 7; i++) scene.commit();
   const advancePin = scene.live.advancePin.bind(scene.live);
   const checkpointPassive = scene.live.checkpointPassive.bind(scene.live);
   const done = { restarted: false };
@@ -194,7 +213,6 @@ function restartWhileTaken(scene: Followed, when: 'at once' | 'after copying'): 
 for (const when of ['at once', 'after copying'] as const) {
   test(`a WAL that began anew after it was taken, ${when}, is captured whole`, () => {
     using scene = new Followed();
-    for (let i = 0; i < 7; i++) scene.commit();
     const app = restartWhileTaken(scene, when);
     scene.follower.look();
     assert.equal(app.restarted, true);
@@ -205,7 +223,6 @@ for (const when of ['at once', 'after copying'] as const) {
 
 test('so it is where the end of the index was blocked then', () => {
   using scene = new Followed();
-  for (let i = 0; i < 7; i++) scene.commit();
   const app = restartWhileTaken(scene, 'at once');
   scene.live.checkpointPassive = () => 'busy';
   scene.follower.look();
@@ -250,4 +267,33 @@ test('while a writer is in the middle of its commit, nobody is told what is comm
   scene.live.walIndex = walIndex;
   assert.ok(scene.follower.committed()!.offset > 0);
   scene.assertWhole();
+});
+
+test('a commit between the moment of a snapshot and the move of the pin is captured, whatever the app copies then', () => {
+  using scene = new Followed(({ app }) => {
+    app.exec('CREATE TABLE other (a)'); // whose page nobody writes again
+  });
+  assert.equal(scene.live.walIndex()!.frames < 5, true, 'the WAL began anew under the snapshot');
+  scene.app.pragma('wal_checkpoint(PASSIVE)');
+  // Were the pin to move now, it would come to stand on the database file alone, and the app could begin the WAL anew.
+  const advancePin = scene.live.advancePin.bind(scene.live);
+  scene.live.advancePin = () => {
+    const frames = advancePin();
+    scene.commit();
+    return frames;
+  };
+  scene.follower.look();
+  scene.commit();
+  scene.assertWhole();
+});
+
+test('a WAL that was restarted before any of its index was captured is noticed', () => {
+  using scene = new Followed();
+  scene.commit();
+  scene.follower.committed();
+  const { salt1, ...wal } = scene.live.walIndex()!;
+  scene.live.walIndex = () => ({ ...wal, salt1: salt1 + 1 });
+  assert.throws(() => {
+    scene.follower.look();
+  }, /wal-reset/);
 });
