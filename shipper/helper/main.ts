@@ -7,9 +7,12 @@ import '../../replica/require-node.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { toPlain } from '../plain-error.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
+import { giveWayToTheApp } from './priority.ts';
 import { Rounds } from './rounds.ts';
 import { Shipment } from './shipment.ts';
 import { Stores } from './stores.ts';
+
+giveWayToTheApp();
 
 /** By the number that the handle gave each. */
 const shipments = new Map<number, Shipment>();
