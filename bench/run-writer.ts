@@ -9,7 +9,7 @@ import type { S3Process } from './s3.ts';
 import type { FromWriter, Work, Written } from './writer.ts';
 
 /** How the database is backed up while the app writes. */
-export type Way = 'none' | 'seawall' | Litestream;
+export type Way = 'none' | 'bystander' | 'seawall' | Litestream;
 
 export function nameOf(way: Way): string {
   return typeof way === 'string' ? way : way.name;
@@ -27,6 +27,15 @@ export async function runWriter(
   const database = join(scene, 'app.db');
   const prefix = scene.slice(folder.length + 1);
   try {
+    if (way === 'bystander') {
+      const bystander = fork(join(import.meta.dirname, 'bystander.ts'), [database]);
+      try {
+        return await write({ ...work, database }, moment);
+      } finally {
+        bystander.kill();
+        await once(bystander, 'exit');
+      }
+    }
     if (typeof way === 'string') {
       return await write({ ...work, database, ...(way === 'seawall' ? { replica: server.url(prefix) } : {}) }, moment);
     }

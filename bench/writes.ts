@@ -9,11 +9,12 @@ export const writes: Bench = { name: 'writes', run };
 
 /** Commits a second of an app that is busy but not saturated; its latencies are what a user of it feels. */
 const PACED = 200;
+const WAYS: readonly Way[] = ['none', 'seawall', ...litestreams()];
 
 async function* run(context: Context): AsyncGenerator<Figure> {
   await using server = await S3Process.start(context.folder);
   const measure = context.full ? 10_000 : 3000;
-  const flatOut = await rounds(context, server, { warm: 1500, measure });
+  const flatOut = await rounds(context, server, [...WAYS, 'bystander'], { warm: 1500, measure });
   const plain = flatOut.get('none')!;
   for (const [way, written] of flatOut) {
     if (way === 'none') continue;
@@ -21,11 +22,16 @@ async function* run(context: Context): AsyncGenerator<Figure> {
     const ours = way === 'seawall';
     yield figure(
       `writes-${way}`,
-      `writes/s at full speed with ${way} ÷ without`,
+      way === 'bystander'
+        ? 'writes/s at full speed beside a process that moves a read transaction each second and packs, and ships nothing ÷ without'
+        : `writes/s at full speed with ${way} ÷ without`,
       'ratio',
       speed,
       ours ? { atLeast: 0.9 } : undefined,
     );
+  }
+  for (const [way, written] of flatOut) {
+    yield figure(`writes-longest-${way}`, `longest commit at full speed with ${way}`, 'ms', written.map(({ longest }) => longest)); // prettier-ignore
   }
   const best = litestreams().map(({ name }) => flatOut.get(name)!.map(perSecond));
   if (best.length > 0) {
@@ -33,7 +39,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
     const ours = flatOut.get('seawall')!.map(perSecond);
     yield figure('writes-per-litestream', "writes/s at full speed with seawall ÷ with the faster Litestream", 'ratio', ratios(ours, theirs), { atLeast: 1 }); // prettier-ignore
   }
-  const paced = await rounds(context, server, { warm: 1500, measure: 2 * measure, rate: PACED });
+  const paced = await rounds(context, server, WAYS, { warm: 1500, measure: 2 * measure, rate: PACED });
   const calm = paced.get('none')!;
   for (const [way, written] of paced) {
     const ours = way === 'seawall';
@@ -69,9 +75,9 @@ const p99 = (written: Written): number => written.p99;
 async function rounds(
   { folder, pairs, say }: Context,
   server: S3Process,
+  ways: readonly Way[],
   work: Parameters<typeof runWriter>[3],
 ): Promise<Map<string, Written[]>> {
-  const ways: Way[] = ['none', 'seawall', ...litestreams()];
   const results = new Map<string, Written[]>(ways.map((way) => [nameOf(way), []]));
   for (let round = 0; round < pairs; round++) {
     for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
