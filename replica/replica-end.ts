@@ -24,14 +24,21 @@ export interface ReplicaEnd {
   /** How that index goes on; `wal` is undefined when it has not begun. */
   readonly wal: WalHeader | undefined;
   readonly sum: WalSum;
+  /** With those of an unfinished transaction's pages. */
   readonly hashes: PageHashes;
+  /** After the last commit. */
   readonly state: DatabaseState;
+  /**
+   * Set where the last segments are the beginning of a transaction whose end never came, or of a run that repeats older
+   * history: then the pages at the end are a mixture that the database never was. Whoever goes on must end this
+   * transaction by one that writes the pages named here anew.
+   */
+  readonly unfinished: { readonly pages: ReadonlySet<number> } | undefined;
 }
 
 /**
  * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, and `refused`
- * (UNFINISHED_TRANSACTION) when the last segments are the beginning of a transaction whose end never came, or of a run
- * that repeats older history: then the pages at the end are a mixture that the database never was.
+ * (UNFINISHED_TRANSACTION) when it ends inside a transaction of another program's.
  *
  * @param adopted whether the objects of another program, which record no hashes, are read and hashed; else they are
  *   `unsupported` (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT)
@@ -49,8 +56,9 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     : (await readWholeSnapshot(store, generation.id, plan.snapshot)).hashes;
   const reached = (time: number): DatabaseState => ({ pages: hashes.pages, checksum: hashes.checksum, time });
   let state: DatabaseState = snapshot.facts ?? reached(plan.snapshot.lastModified);
-  let finished = true;
+  const unfinished = new Set<number>();
   let restorable = true;
+  let isForeign = false;
   let end: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'> = {
     index: plan.snapshot.index,
     offset: 0,
@@ -70,10 +78,14 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     if (header !== undefined && !sameState(state, header.before))
       throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
     for (const { page, content, commitPages } of frames) {
-      finished = commitPages !== 0;
       hashes.set(page, content);
-      if (commitPages !== 0) hashes.commit(commitPages);
+      unfinished.add(page);
+      if (commitPages === 0) continue;
+      hashes.commit(commitPages);
+      unfinished.clear();
     }
+    const finished = unfinished.size === 0;
+    isForeign = header === undefined;
     restorable = header?.marks.at(-1)?.restorable ?? restorable;
     state = header === undefined ? reached(segment.lastModified) : stateAfter(header);
     end = { index, ...tail };
@@ -85,12 +97,11 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
       throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
     }
   }
-  if (!finished || !restorable) {
+  if (unfinished.size > 0 && isForeign) {
     const position = formatPosition({ generation: generation.id, ...end });
-    const within = finished ? 'a run that repeats older history' : 'a transaction';
-    throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', `the replica ends inside ${within} at ${position}`, {
-      position,
-    });
+    const message = `the replica ends inside a transaction at ${position}`;
+    throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', message, { position });
   }
-  return { generation: generation.id, ...end, hashes, state };
+  const isWhole = unfinished.size === 0 && restorable;
+  return { generation: generation.id, ...end, hashes, state, unfinished: isWhole ? undefined : { pages: unfinished } };
 }

@@ -6,10 +6,13 @@
  * index, at the start of the next index. So the replica's last index is ended first, by a transaction that changes
  * nothing (a page is written once more), and the difference begins the next index. Whichever of its two keys the former
  * shipper comes for, it finds it taken, or was faster and what it wrote there follows on without a gap.
+ *
+ * A replica that ends inside a transaction leaves only one such key: the former shipper has not ended its index. There
+ * the difference ends that transaction, and writes its pages anew, so that nothing of it counts.
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../replica/format/codec.ts';
-import { hashPage, type PageHashes } from '../../replica/format/page-hashes.ts';
+import { hashPage } from '../../replica/format/page-hashes.ts';
 import { encodeSegment, type DatabaseState, type Mark } from '../../replica/format/segment.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import type { ReplicaEnd } from '../../replica/replica-end.ts';
@@ -18,11 +21,14 @@ import type { CapturedSegment } from './capture.ts';
 import { fileBlocks } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
 
-/** Pages that differ, ascending. Reads the whole database file, which a held snapshot keeps still. */
+/**
+ * Pages that differ, ascending, and those that an unfinished transaction has written. Reads the whole database file, which
+ * a held snapshot keeps still.
+ */
 export async function differingPages(
   live: LiveDatabase,
   pages: number,
-  expected: PageHashes,
+  { hashes: expected, unfinished }: ReplicaEnd,
   signal: AbortSignal,
   progressed: () => void,
 ): Promise<number[]> {
@@ -34,7 +40,9 @@ export async function differingPages(
       page++;
       if (page === lock) continue;
       const same =
-        page <= expected.pages && hashPage(page, block.subarray(at, at + live.pageSize)) === expected.get(page);
+        unfinished?.pages.has(page) !== true &&
+        page <= expected.pages &&
+        hashPage(page, block.subarray(at, at + live.pageSize)) === expected.get(page);
       if (!same) differing.push(page);
     }
   }
@@ -78,6 +86,17 @@ export function differenceSegments(
   const place = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
   // A database that only shrank differs in no page; the commit says how long it is.
   return transaction(live, end, place, differing.length === 0 ? [1] : differing, after, limits);
+}
+
+/** The rest of the transaction that the replica ends in: the last version of each of its pages is the database's own. */
+export function restOfTransaction(
+  live: LiveDatabase,
+  end: ReplicaEnd,
+  pages: readonly number[],
+  after: { readonly pages: number; readonly time: number },
+  limits: Limits,
+): Generator<CapturedSegment> {
+  return transaction(live, end, end, pages.length === 0 ? [1] : pages, after, limits);
 }
 
 function* transaction(

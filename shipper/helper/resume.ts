@@ -9,7 +9,7 @@ import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
-import { differenceSegments, differingPages, endOfIndex, pageInCommon } from './difference.ts';
+import { differenceSegments, differingPages, endOfIndex, pageInCommon, restOfTransaction } from './difference.ts';
 import type { Boundary } from './follower.ts';
 import { holdAll, readFormerClaim, type FormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
 import { underHeldSnapshot } from './held-snapshot.ts';
@@ -53,15 +53,15 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
 
   return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed): Promise<Resumed> => {
     const pages = live.snapshotPages();
-    const differing = await differingPages(live, pages, end.hashes, signal, progressed);
-    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) return impossible('mostly-different');
-    // A former shipper can only be kept out where there is a page in common; see difference.ts.
-    const common = pageInCommon(live.pageSize, pages, end.hashes.pages, differing);
-    if (common === undefined) return impossible('mostly-different');
-    const way = differing.length === 0 && pages === end.hashes.pages ? 'unchanged' : 'difference';
+    const differing = await differingPages(live, pages, end, signal, progressed);
+    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
+      return impossible(end.unfinished === undefined ? 'mostly-different' : 'unfinished-transaction');
+    }
     const time = Math.max(settings.now(), end.state.time);
+    const planned = plan(live, end, differing, { pages, time }, settings);
+    if (planned === undefined) return impossible('mostly-different');
     await takeClaim(store, claim, end.generation, time, settings.owner);
-    let last = endOfIndex(live, end, common, settings);
+    let last: CapturedSegment | undefined;
     let bytes = 0;
     let segments = 0;
     const upload = async (segment: CapturedSegment): Promise<void> => {
@@ -72,30 +72,47 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
       last = segment;
     };
     try {
-      await upload(last);
-      if (way === 'difference') {
-        for (const segment of differenceSegments(live, end, differing, { pages, time }, settings))
-          await upload(segment);
-      }
+      for (const segment of planned.segments) await upload(segment);
     } catch (error) {
       // The former shipper was faster to this key: that generation is its own.
       if (error instanceof Fenced) return impossible('contested');
       throw error;
     }
-    const { generation, index, state } = last.after;
+    const { generation, index, state } = last!.after;
     const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
     return {
       kind: 'resumed',
       point,
-      reached: last.after,
+      reached: last!.after,
       hashes: end.hashes,
       boundary,
-      way,
+      way: planned.way,
       differing: differing.length,
       bytes,
       segments,
     };
   });
+}
+
+/** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */
+function plan(
+  live: LiveDatabase,
+  end: ReplicaEnd,
+  differing: readonly number[],
+  after: { readonly pages: number; readonly time: number },
+  settings: ResumeSettings,
+): { readonly way: 'unchanged' | 'difference'; readonly segments: Iterable<CapturedSegment> } | undefined {
+  if (end.unfinished !== undefined) {
+    return { way: 'difference', segments: restOfTransaction(live, end, differing, after, settings) };
+  }
+  const common = pageInCommon(live.pageSize, after.pages, end.hashes.pages, differing);
+  if (common === undefined) return undefined;
+  const isSame = differing.length === 0 && after.pages === end.hashes.pages;
+  function* segments(): Generator<CapturedSegment> {
+    yield endOfIndex(live, end, common!, settings);
+    if (!isSame) yield* differenceSegments(live, end, differing, after, settings);
+  }
+  return { way: isSame ? 'unchanged' : 'difference', segments: segments() };
 }
 
 interface Found {

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compact } from '../../replica/compact.ts';
+import { readReplicaEnd } from '../../replica/replica-end.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import type { ShipperOptions } from '../../shipper/index.ts';
+import { leaveTransaction } from '../shipper/left-behind.ts';
 import { placeInFolder, type Place } from './litestream.ts';
 import { type RecordedDatabase, timestamp, type Mark } from './recorded.ts';
 import { withLitestream } from './with-litestream.ts';
@@ -45,6 +47,11 @@ withLitestream(
     recorded.remember('without a shipper');
     recorded.close();
     marks.push(...(await shipBursts(recorded, place, 'restarted after changes', 2)));
+
+    // A helper died between two segments of a transaction: the next one ends it.
+    const { current: unfinished } = await loadTimeline(store);
+    await leaveTransaction(store, await readReplicaEnd(store, unfinished!), [1, 2, 1000]);
+    marks.push(...(await shipBursts(recorded, place, 'restarted after an unfinished transaction', 2)));
     assert.deepEqual(scene.reasons(), ['new-replica']);
     const everywhere = async (): Promise<void> => {
       await recorded.expectRestored(litestream, place, marks.at(-1)!);

@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { compact } from '../../replica/compact.ts';
-import { encodeSegment, type SegmentHeader } from '../../replica/format/segment.ts';
 import { SeawallError } from '../../replica/errors.ts';
-import { codec } from '../../replica/format/codec.ts';
-import { segmentKey } from '../../replica/layout.ts';
 import { restorableRanges } from '../../replica/ranges.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import { openStore } from '../../replica/store/open.ts';
@@ -18,6 +14,7 @@ import { verify } from '../../replica/verify.ts';
 import { encodeFrame } from '../../replica/wal/format.ts';
 import type { Shipper } from '../../shipper/index.ts';
 import { blobTable } from './blob-table.ts';
+import { leaveSegment, leaveTransaction } from './left-behind.ts';
 import { crash, Scene } from './scene.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 
@@ -171,32 +168,59 @@ async function stopped(scene: Scene): Promise<{ db: Database.Database; store: St
   return { db, store, end: await readReplicaEnd(store, await current(scene)) };
 }
 
-/** One more segment, as a helper leaves it that died behind it. */
-async function leave(
-  store: Store,
-  { generation, index, offset, state }: ReplicaEnd,
-  raw: Buffer,
-  rest: Pick<SegmentHeader, 'marks' | 'endsOnCommit'>,
-): Promise<void> {
-  const header = { generation, index, offset, pageSize: PAGE, rawLength: raw.length, before: state, ...rest };
-  await store.put(segmentKey(generation, index, offset, 'lz4'), encodeSegment(header, raw, codec('lz4')), 'absent');
+for (const [what, changed] of [
+  ['that nobody committed', 0],
+  ['and the database went on', 40],
+] as const) {
+  test(`a replica that ends inside a transaction ${what} is gone on with: the difference ends the transaction`, async () => {
+    await using scene = new Scene();
+    const { db, store, end } = await stopped(scene);
+    // The first half of a transaction of several segments: a page with other content, and two past the database's end.
+    const last = end.state.pages;
+    await leaveTransaction(store, end, [3, last + 1, last + 2]);
+    db.exec(`UPDATE t SET b = randomblob(2000) WHERE id < ${changed}`);
+    const { shipper, pages, bytes } = await resumes(scene, 'difference');
+    assert.ok(pages >= 1 && pages < 60 && bytes < 1.5 * pages * PAGE + (8 << 10), `${pages} pages, ${bytes} bytes`);
+    await identical(scene);
+    await isWhole(scene, store);
+    db.exec("INSERT INTO t (b) VALUES ('more')");
+    await shipper.stop();
+    await identical(scene);
+    await compact(store, { policy: 'always', now: Date.now() });
+    await identical(scene);
+    await isWhole(scene, store);
+    db.close();
+  });
 }
 
-test('a replica that ends inside a transaction is left as it is, and a new generation begins', async () => {
+test('a transaction at the end of a replica that was begun again and again is ended all the same', async () => {
   await using scene = new Scene();
   const { db, store, end } = await stopped(scene);
-  // The first half of a transaction of several segments.
-  const frame = Buffer.from(readFileSync(join(scene.folder, 'app.db')).subarray(0, PAGE));
-  await leave(store, end, encodeFrame(end.wal!, end.sum, 1, 0, frame).frame, { marks: [], endsOnCommit: false });
+  await leaveTransaction(store, end, [3]);
+  const again = await readReplicaEnd(store, await current(scene));
+  assert.deepEqual([...again.unfinished!.pages], [3]);
+  await leaveTransaction(store, again, [5]);
+  const { shipper } = await resumes(scene, 'difference');
+  await identical(scene);
+  await isWhole(scene, store);
+  await shipper.stop();
+  db.close();
+});
+
+test('a replica that ends inside a transaction of most pages gets a new generation', async () => {
+  await using scene = new Scene();
+  const { db, store, end } = await stopped(scene);
+  const most = Math.ceil(0.6 * end.state.pages);
+  await leaveTransaction(store, end, [...Array(most).keys()].map((i) => i + 1)); // prettier-ignore
   scene.events.length = 0;
   const second = await scene.ship();
   assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
-  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  await identical(scene);
   await second.stop();
   db.close();
 });
 
-test('a replica that ends inside a run that repeats older history is left as it is, and a new generation begins', async () => {
+test('a replica that ends inside a run that repeats older history is gone on with, and nothing of the run is a restore point', async () => {
   await using scene = new Scene();
   const { db, store, end } = await stopped(scene);
   // A page as it once was, committed, in a state that none is to restore.
@@ -204,23 +228,30 @@ test('a replica that ends inside a run that repeats older history is left as it 
   end.hashes.set(3, Buffer.alloc(PAGE, 7));
   end.hashes.commit(end.state.pages);
   const mark = { ...end.state, checksum: end.hashes.checksum, offset: end.offset + raw.length, restorable: false };
-  await leave(store, end, raw, { marks: [mark], endsOnCommit: true });
-  scene.events.length = 0;
-  const second = await scene.ship();
-  assert.deepEqual(scene.reasons(), ['unfinished-transaction']);
-  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
-  // Nothing that follows on such an end may be restored as a state of the database.
-  for (const each of (await loadTimeline(store)).generations) {
-    for (const { last } of await restorableRanges(store, each)) {
-      const { path } = await scene.restore({ target: parseTarget(last.position) });
-      const restored = new Database(path);
-      assert.equal(restored.pragma('integrity_check', { simple: true }), 'ok', last.position);
-      restored.close();
-    }
-  }
-  await second.stop();
+  await leaveSegment(store, end, raw, { marks: [mark], endsOnCommit: true });
+  const { shipper } = await resumes(scene, 'difference');
+  await identical(scene);
+  await isWhole(scene, store);
+  await shipper.stop();
+  await compact(store, { policy: 'always', now: Date.now() });
+  await identical(scene);
+  await isWhole(scene, store);
   db.close();
 });
+
+/** Every end of what can be restored is a database, none a mixture. */
+async function isWhole(scene: Scene, store: Store): Promise<void> {
+  for (const each of (await loadTimeline(store)).generations) {
+    for (const { first, last } of await restorableRanges(store, each)) {
+      for (const { position } of [first, last]) {
+        const { path } = await scene.restore({ target: parseTarget(position) });
+        const restored = new Database(path);
+        assert.equal(restored.pragma('integrity_check', { simple: true }), 'ok', position);
+        restored.close();
+      }
+    }
+  }
+}
 
 for (const changed of [true, false]) {
   const what = changed ? 'and changed' : 'and unchanged';

@@ -5,7 +5,7 @@
 import { isKind, SeawallError } from '../../replica/errors.ts';
 import { parseSnapshotHeader, SNAPSHOT_HEADER_LENGTH, type SnapshotFacts } from '../../replica/format/snapshot.ts';
 import { parseKey } from '../../replica/layout.ts';
-import { readReplicaEnd } from '../../replica/replica-end.ts';
+import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import { isBlockSnapshot, openSnapshot } from '../../replica/snapshot-reader.ts';
 import { listGenerations } from '../../replica/timeline.ts';
 import { count } from './figures.ts';
@@ -69,13 +69,16 @@ export class Origins {
         hold(takeover, () => `${name}: nobody else was at work`);
         return;
       case 'unfinished-transaction':
-        // One that was taken over from may have finished its transaction after it was looked at.
-        hold(takeover || (await this.#endOf(parent)) === 'unfinished', () => `${name}: ${parent} ends on a commit`);
-        return;
       case 'mostly-different': {
-        const { differing, pages } = await this.#difference(facts);
+        const { differing, pages, unfinished } = await this.#difference(facts);
+        // One that was taken over from may have finished its transaction after it was looked at.
+        const asSaid = unfinished === (reason === 'unfinished-transaction');
         hold(
-          differing > MOSTLY * pages,
+          takeover || asSaid,
+          () => `${name}: ${parent} ends ${unfinished ? 'inside a transaction' : 'on a commit'}`,
+        );
+        hold(
+          (takeover && !asSaid) || differing > MOSTLY * pages,
           () => `${name}: ${differing} of ${pages} pages differ from the end of ${parent}`,
         );
         return;
@@ -85,22 +88,18 @@ export class Origins {
     }
   }
 
-  async #endOf(id: string | undefined): Promise<Awaited<ReturnType<typeof readReplicaEnd>> | 'unfinished'> {
+  async #endOf(id: string | undefined): Promise<ReplicaEnd> {
     const { generations } = await listGenerations(this.#world.store, true);
     const generation = generations.find((each) => each.id === id);
     if (generation === undefined) throw new SeawallError('missing', 'GONE', `generation ${id} is not there any more`);
-    try {
-      return await readReplicaEnd(this.#world.store, generation);
-    } catch (error) {
-      if (error instanceof SeawallError && error.code === 'UNFINISHED_TRANSACTION') return 'unfinished';
-      throw error;
-    }
+    return await readReplicaEnd(this.#world.store, generation);
   }
 
-  async #difference(facts: SnapshotFacts): Promise<{ readonly differing: number; readonly pages: number }> {
+  async #difference(
+    facts: SnapshotFacts,
+  ): Promise<{ readonly differing: number; readonly pages: number; readonly unfinished: boolean }> {
     const { store } = this.#world;
     const end = await this.#endOf(facts.parent);
-    if (end === 'unfinished') throw new Finding(`generation ${facts.parent} ends inside a transaction`);
     const { generations } = await listGenerations(store, true);
     const ref = generations.find(({ id }) => id === facts.generation)?.snapshots[0];
     if (ref?.index !== 0) throw new SeawallError('missing', 'GONE', 'the snapshot is not there any more');
@@ -109,8 +108,9 @@ export class Origins {
     const hashes = await snapshot.hashes();
     let differing = 0;
     for (let page = 1; page <= hashes.pages; page++) {
-      if (page > end.hashes.pages || hashes.get(page) !== end.hashes.get(page)) differing++;
+      const isNew = page > end.hashes.pages || end.unfinished?.pages.has(page) === true;
+      if (isNew || hashes.get(page) !== end.hashes.get(page)) differing++;
     }
-    return { differing, pages: hashes.pages };
+    return { differing, pages: hashes.pages, unfinished: end.unfinished !== undefined };
   }
 }
