@@ -24,16 +24,16 @@ export interface ReplicaEnd {
   /** How that index goes on; `wal` is undefined when it has not begun. */
   readonly wal: WalHeader | undefined;
   readonly sum: WalSum;
-  /** With those of an unfinished transaction's pages. */
+  /** Of the pages as the last frames have them, committed or not. */
   readonly hashes: PageHashes;
   /** After the last commit. */
   readonly state: DatabaseState;
   /**
-   * Set where the last segments are the beginning of a transaction whose end never came, or of a run that repeats older
-   * history: then the pages at the end are a mixture that the database never was. Whoever goes on must end this
-   * transaction by one that writes the pages named here anew.
+   * The last segments are the beginning of a transaction whose end never came, or of a run that repeats older history:
+   * the pages at the end are a mixture that the database never was. Whoever goes on must end this transaction with all
+   * pages as they are to be.
    */
-  readonly unfinished: { readonly pages: ReadonlySet<number> } | undefined;
+  readonly unfinished: boolean;
 }
 
 /**
@@ -56,7 +56,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     : (await readWholeSnapshot(store, generation.id, plan.snapshot)).hashes;
   const reached = (time: number): DatabaseState => ({ pages: hashes.pages, checksum: hashes.checksum, time });
   let state: DatabaseState = snapshot.facts ?? reached(plan.snapshot.lastModified);
-  const unfinished = new Set<number>();
+  let finished = true;
   let restorable = true;
   let isForeign = false;
   let end: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'> = {
@@ -78,13 +78,10 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     if (header !== undefined && !sameState(state, header.before))
       throw corrupt('WAL_GAP', `WAL is missing before ${position}`, { position });
     for (const { page, content, commitPages } of frames) {
+      finished = commitPages !== 0;
       hashes.set(page, content);
-      unfinished.add(page);
-      if (commitPages === 0) continue;
-      hashes.commit(commitPages);
-      unfinished.clear();
+      if (commitPages !== 0) hashes.commit(commitPages);
     }
-    const finished = unfinished.size === 0;
     isForeign = header === undefined;
     restorable = header?.marks.at(-1)?.restorable ?? restorable;
     state = header === undefined ? reached(segment.lastModified) : stateAfter(header);
@@ -97,11 +94,10 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
       throw corrupt('SEGMENT_STATE', `the frames up to ${position} do not lead to the recorded state`, { position });
     }
   }
-  if (unfinished.size > 0 && isForeign) {
+  if (!finished && isForeign) {
     const position = formatPosition({ generation: generation.id, ...end });
     const message = `the replica ends inside a transaction at ${position}`;
     throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', message, { position });
   }
-  const isWhole = unfinished.size === 0 && restorable;
-  return { generation: generation.id, ...end, hashes, state, unfinished: isWhole ? undefined : { pages: unfinished } };
+  return { generation: generation.id, ...end, hashes, state, unfinished: !finished || !restorable };
 }

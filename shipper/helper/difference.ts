@@ -8,11 +8,11 @@
  * shipper comes for, it finds it taken, or was faster and what it wrote there follows on without a gap.
  *
  * A replica that ends inside a transaction leaves only one such key: the former shipper has not ended its index. There
- * the difference ends that transaction, and writes its pages anew, so that nothing of it counts.
+ * the difference is to the pages as that transaction left them, and ends it: nothing of it counts but what is right.
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../replica/format/codec.ts';
-import { hashPage } from '../../replica/format/page-hashes.ts';
+import { hashPage, type PageHashes } from '../../replica/format/page-hashes.ts';
 import { encodeSegment, type DatabaseState, type Mark } from '../../replica/format/segment.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import type { ReplicaEnd } from '../../replica/replica-end.ts';
@@ -21,14 +21,11 @@ import type { CapturedSegment } from './capture.ts';
 import { fileBlocks } from './generation-start.ts';
 import type { LiveDatabase } from './live-database.ts';
 
-/**
- * Pages that differ, ascending, and those that an unfinished transaction has written. Reads the whole database file, which
- * a held snapshot keeps still.
- */
+/** Pages that differ, ascending. Reads the whole database file, which a held snapshot keeps still. */
 export async function differingPages(
   live: LiveDatabase,
   pages: number,
-  { hashes: expected, unfinished }: ReplicaEnd,
+  expected: PageHashes,
   signal: AbortSignal,
   progressed: () => void,
 ): Promise<number[]> {
@@ -40,9 +37,7 @@ export async function differingPages(
       page++;
       if (page === lock) continue;
       const same =
-        unfinished?.pages.has(page) !== true &&
-        page <= expected.pages &&
-        hashPage(page, block.subarray(at, at + live.pageSize)) === expected.get(page);
+        page <= expected.pages && hashPage(page, block.subarray(at, at + live.pageSize)) === expected.get(page);
       if (!same) differing.push(page);
     }
   }
@@ -88,7 +83,7 @@ export function differenceSegments(
   return transaction(live, end, place, differing.length === 0 ? [1] : differing, after, limits);
 }
 
-/** The rest of the transaction that the replica ends in: the last version of each of its pages is the database's own. */
+/** The rest of the transaction that the replica ends in: pages in which the database differs from what it wrote by now. */
 export function restOfTransaction(
   live: LiveDatabase,
   end: ReplicaEnd,

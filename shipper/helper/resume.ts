@@ -53,9 +53,9 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
 
   return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed): Promise<Resumed> => {
     const pages = live.snapshotPages();
-    const differing = await differingPages(live, pages, end, signal, progressed);
+    const differing = await differingPages(live, pages, end.hashes, signal, progressed);
     if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
-      return impossible(end.unfinished === undefined ? 'mostly-different' : 'unfinished-transaction');
+      return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
     }
     const time = Math.max(settings.now(), end.state.time);
     const planned = plan(live, end, differing, { pages, time }, settings);
@@ -102,7 +102,7 @@ function plan(
   after: { readonly pages: number; readonly time: number },
   settings: ResumeSettings,
 ): { readonly way: 'unchanged' | 'difference'; readonly segments: Iterable<CapturedSegment> } | undefined {
-  if (end.unfinished !== undefined) {
+  if (end.unfinished) {
     return { way: 'difference', segments: restOfTransaction(live, end, differing, after, settings) };
   }
   const common = pageInCommon(live.pageSize, after.pages, end.hashes.pages, differing);

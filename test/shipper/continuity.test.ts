@@ -198,7 +198,7 @@ test('a transaction at the end of a replica that was begun again and again is en
   const { db, store, end } = await stopped(scene);
   await leaveTransaction(store, end, [3]);
   const again = await readReplicaEnd(store, await current(scene));
-  assert.deepEqual([...again.unfinished!.pages], [3]);
+  assert.equal(again.unfinished, true);
   await leaveTransaction(store, again, [5]);
   const { shipper } = await resumes(scene, 'difference');
   await identical(scene);

@@ -95,8 +95,8 @@ const GUARDS: Readonly<Record<string, Guard>> = {
     edits: [
       {
         file: 'shipper/helper/resume.ts',
-        intact: "if (way === 'difference') {",
-        broken: "if (way === 'difference' && segments < 0) {",
+        intact: 'if (!isSame) yield* differenceSegments(',
+        broken: 'if (!isSame && after.pages < 0) yield* differenceSegments(',
       },
     ],
     needed: changed,

@@ -108,9 +108,8 @@ export class Origins {
     const hashes = await snapshot.hashes();
     let differing = 0;
     for (let page = 1; page <= hashes.pages; page++) {
-      const isNew = page > end.hashes.pages || end.unfinished?.pages.has(page) === true;
-      if (isNew || hashes.get(page) !== end.hashes.get(page)) differing++;
+      if (page > end.hashes.pages || hashes.get(page) !== end.hashes.get(page)) differing++;
     }
-    return { differing, pages: hashes.pages, unfinished: end.unfinished !== undefined };
+    return { differing, pages: hashes.pages, unfinished: end.unfinished };
   }
 }
