@@ -46,6 +46,7 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
   #reach = 0;
   /** The writing of blocks while the WAL is read. */
   #early: Promise<void> = Promise.resolve();
+  #earlyUnderWay = false;
   #walEnded = false;
   readonly #underWay = new Set<Promise<unknown>>();
   #paused: PromiseWithResolvers<undefined> | undefined;
@@ -86,7 +87,8 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
 
   /** Sets the threads to work, before the WAL has been read. `wal`: the writer of that, once there is one. */
   begin(wal: () => WalWriter | undefined): void {
-    this.#early = inLanes(this.#earlyRuns(), this.#pool.lanes, async (run) => {
+    this.#earlyUnderWay = true;
+    const written = inLanes(this.#earlyRuns(), this.#pool.lanes, async (run) => {
       while (this.#paused !== undefined) await this.#paused.promise;
       if (this.#walEnded) {
         this.#again.push(run);
@@ -100,6 +102,7 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
       this.#underWay.add(work);
       await work.finally(() => this.#underWay.delete(work));
     });
+    this.#early = written.finally(() => (this.#earlyUnderWay = false));
   }
 
   /**
@@ -118,8 +121,9 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
       const hashes = (lane < threads ? await this.#unpackElsewhere(run, packed) : undefined) ?? (await this.#unpackHere(run, packed, this.#roomOf(lane))); // prettier-ignore
       this.#take(packed, hashes);
     };
-    await this.#early;
     const begun = this.#begun;
+    await inLanes(this.#meanwhile(), main, (run, lane) => write(run, threads + lane));
+    await this.#early;
     await wal?.finish((page) => page > begun && page <= covered);
     await inLanes(this.#runs, threads + main, write);
     await inLanes(this.#again.splice(0), threads + main, write);
@@ -134,6 +138,15 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
 
   *#earlyRuns(): Generator<BlockRun> {
     while (!this.#walEnded && this.#refusals < MOST_REFUSALS) {
+      const next = this.#runs.next();
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
+
+  /** What there is to do while threads are at what they have begun with: they may not even have started. */
+  *#meanwhile(): Generator<BlockRun> {
+    while (this.#earlyUnderWay) {
       const next = this.#runs.next();
       if (next.done === true) return;
       yield next.value;

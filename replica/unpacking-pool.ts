@@ -43,6 +43,8 @@ export interface RunAnswer {
 
 interface Thread {
   readonly worker: Worker;
+  /** Whether it has started: it has answered. */
+  started: boolean;
   readonly pending: Map<number, (hashes: BigUint64Array | undefined) => void>;
 }
 
@@ -79,14 +81,15 @@ export class UnpackingPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#threads.splice(0).map(({ worker }) => end(worker)));
+    await Promise.all(this.#threads.splice(0).map((thread) => end(thread)));
   }
 
   #start(entry: string): Thread {
     const worker = new Worker(entry, { resourceLimits: { maxYoungGenerationSizeMb: 4 } });
     const pending: Thread['pending'] = new Map();
-    const thread = { worker, pending };
+    const thread = { worker, pending, started: false };
     worker.on('message', ({ id, hashes }: RunAnswer) => {
+      thread.started = true;
       pending.get(id)?.(hashes);
       pending.delete(id);
     });
@@ -103,10 +106,17 @@ export class UnpackingPool implements AsyncDisposable {
   }
 }
 
-/** Lets a thread end by itself; one that is ended from outside while it starts or reads can take the process with it. */
-async function end(worker: Worker): Promise<void> {
+/**
+ * Lets a thread end by itself; one that is ended from outside while it starts or reads can take the process with it. One
+ * that has nothing left to do is not waited for.
+ */
+async function end({ worker, pending, started }: Thread): Promise<void> {
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   worker.postMessage(END);
+  if (started && pending.size === 0) {
+    worker.unref();
+    return;
+  }
   const enough = setTimeout(() => void worker.terminate(), MOST_TO_END);
   await gone;
   clearTimeout(enough);
