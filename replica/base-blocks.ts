@@ -194,7 +194,7 @@ export class BaseBlocks implements BlocksBelow, AsyncDisposable {
       if (held !== undefined) patches.push(held);
       pages[i] = held === undefined ? PAGE.passedOver : PAGE.patched;
     }
-    return { codec, pageSize, firstPage, length, blocks, pages, patches: Buffer.concat(patches) };
+    return { codec, pageSize, firstPage, length, blocks, pages, patches };
   }
 
   async #ticket(run: BlockRun): ReturnType<BlockSnapshot['ticket']> {

@@ -29,8 +29,8 @@ export interface PackedRun {
   readonly blocks: readonly PackedBlock[];
   /** One of PAGE for each page. */
   readonly pages: Uint8Array;
-  /** The content of those that are patched, in order. */
-  readonly patches: Uint8Array;
+  /** The content of each that is patched, in order. */
+  readonly patches: readonly Uint8Array[];
 }
 
 /** Pages next to each other that go into the file. */
@@ -59,7 +59,7 @@ export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Arra
     for (; index <= end; index++) {
       if (index < end && pages[index] !== PAGE.passedOver) {
         const page = raw.subarray((index - begin) * pageSize, (index - begin + 1) * pageSize);
-        if (pages[index] === PAGE.patched) page.set(run.patches.subarray(patch, (patch += pageSize)));
+        if (pages[index] === PAGE.patched) page.set(run.patches[patch++]!);
         hashes[index] = hashPage(firstPage + index, page);
         continue;
       }

@@ -4,6 +4,7 @@ import { once } from './format/byte-source.ts';
 import { lz4DecodeStream } from './format/lz4.ts';
 import {
   decodeSegment,
+  isIntact,
   MAX_SEGMENT_HEADER,
   MAX_SEGMENT_RAW,
   parseSegmentHeader,
@@ -13,6 +14,8 @@ import {
 import { segmentKey, type CodecName } from './layout.ts';
 import { mapOrdered } from './ordered.ts';
 import { formatPosition } from './position.ts';
+import { release } from './release.ts';
+import { TicketReader } from './store/read-ticket.ts';
 import type { Store } from './store/store.ts';
 import type { WalSum } from './wal/checksum.ts';
 import { WalCursor, type Frame } from './wal/cursor.ts';
@@ -81,10 +84,11 @@ export async function* readWal(
   generation: string,
   segments: readonly SegmentRef[],
 ): AsyncGenerator<SegmentFrames> {
+  using reader = new TicketReader();
   const open = async (segment: SegmentRef): Promise<{ segment: SegmentRef; key: string; opened: OpenSegment }> => {
     const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
     try {
-      return { segment, key, opened: await openSegment(store, generation, segment) };
+      return { segment, key, opened: await openSegment(store, generation, segment, reader) };
     } catch (error) {
       throw withKey(error, key);
     }
@@ -106,6 +110,7 @@ export async function* readWal(
         const { header, body } = opened;
         if (scratch.length < header.rawLength) scratch = Buffer.allocUnsafeSlow(header.rawLength);
         const frames = cursor.feed(decodeSegment(body, header, segment.codec, scratch));
+        release(body);
         checkMarks(header, frames);
         expected = segment.offset + header.rawLength;
         yield { segment, header, frames, complete: true, tail: tailOf(cursor) };
@@ -136,15 +141,42 @@ function tailOf({ offset, header, sum }: WalCursor): SegmentFrames['tail'] {
 export type OpenSegment =
   { readonly header: ParsedSegmentHeader; readonly body: Buffer } | { readonly raw: () => AsyncGenerator<Buffer> };
 
-async function openSegment(store: Store, generation: string, segment: SegmentRef): Promise<OpenSegment> {
+async function openSegment(
+  store: Store,
+  generation: string,
+  segment: SegmentRef,
+  reader?: TicketReader,
+): Promise<OpenSegment> {
   const key = segmentKey(generation, segment.index, segment.offset, segment.codec);
   if (segment.size > WHOLE) return { raw: () => lz4DecodeStream(store.stream(key)) };
-  const { body } = await store.get(key);
+  const body = (await readQuickly(store, key, segment.size, reader)) ?? (await store.get(key)).body;
   const header = parseSegmentHeader(body);
   if (header === undefined) return { raw: () => lz4DecodeStream(once(body)) };
   if ('needs' in header) throw corrupt('OBJECT_CUT_SHORT', 'the object ends inside its header');
   checkIdentity(header, generation, segment);
   return { header, body };
+}
+
+/**
+ * A segment by a ticket, where that goes over the network: much less work than `get`, which repeats and resumes. Undefined
+ * where anything is wrong: then `get` tries again, and says more.
+ */
+async function readQuickly(
+  store: Store,
+  key: string,
+  size: number,
+  reader: TicketReader | undefined,
+): Promise<Buffer | undefined> {
+  if (reader === undefined || store.ticket === undefined) return undefined;
+  try {
+    const ticket = await store.ticket(key, { offset: 0, length: size });
+    if (ticket?.kind !== 'http') return undefined;
+    const body = Buffer.allocUnsafeSlow(size);
+    await reader.read(ticket, body);
+    return isIntact(body) ? body : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The raw WAL bytes of a segment: in one piece for ours, in several for another program's. Throws `corrupt`. */

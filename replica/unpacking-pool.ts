@@ -28,7 +28,9 @@ const MOST_TO_END = 5000;
 
 export interface RunRequest {
   readonly id: number;
-  readonly run: PackedRun;
+  readonly run: Omit<PackedRun, 'patches'>;
+  /** One after the other. */
+  readonly patches: Uint8Array<ArrayBuffer>;
   /** The stored bytes, or where they are. */
   readonly source: ReadTicket | Uint8Array;
   /** The file to write to; negative: nowhere. */
@@ -76,7 +78,9 @@ export class UnpackingPool implements AsyncDisposable {
     const id = ++this.#asked;
     const done = Promise.withResolvers<BigUint64Array | undefined>();
     thread.pending.set(id, done.resolve);
-    thread.worker.postMessage({ id, run, source, fd } satisfies RunRequest);
+    const { patches: pages, ...rest } = run;
+    const patches = joined(pages, run.pageSize);
+    thread.worker.postMessage({ id, run: rest, patches, source, fd } satisfies RunRequest, [patches.buffer]);
     return done.promise;
   }
 
@@ -104,6 +108,15 @@ export class UnpackingPool implements AsyncDisposable {
     worker.on('exit', gone);
     return thread;
   }
+}
+
+/** Into memory of their own, which can be given away. */
+function joined(pages: readonly Uint8Array[], pageSize: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pages.length * pageSize);
+  pages.forEach((page, i) => {
+    bytes.set(page, i * pageSize);
+  });
+  return bytes;
 }
 
 /**

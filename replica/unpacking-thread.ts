@@ -23,7 +23,8 @@ port.on('message', (message: RunRequest | typeof END) => {
     port.close();
     return;
   }
-  const { id, run, source, fd } = message;
+  const { id, source, fd } = message;
+  const run = { ...message.run, patches: pagesOf(message) };
   const used = spare.pop();
   const memory =
     used !== undefined && used.length >= run.length ? used : Buffer.allocUnsafeSlow(Math.max(run.length, USUAL_RUN));
@@ -40,6 +41,13 @@ port.on('message', (message: RunRequest | typeof END) => {
     })
     .finally(() => spare.push(memory));
 });
+
+function pagesOf({ run, patches }: RunRequest): Uint8Array[] {
+  const { pageSize } = run;
+  return Array.from({ length: patches.length / pageSize }, (_, i) =>
+    patches.subarray(i * pageSize, (i + 1) * pageSize),
+  );
+}
 
 async function fetch(source: RunRequest['source'], into: Buffer): Promise<void> {
   if (source instanceof Uint8Array) into.set(source);

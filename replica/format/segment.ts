@@ -186,6 +186,12 @@ export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { reado
   };
 }
 
+/** Whether a segment is as it was written; of another program's, only decoding it tells. */
+export function isIntact(object: Buffer): boolean {
+  const header = parseSegmentHeader(object);
+  return header === undefined || ('bodyCrc' in header && crc32(object.subarray(header.bodyStart)) === header.bodyCrc);
+}
+
 /** Decodes one of our segments whole, into `into` when that is given and large enough: CRC first, then every block and the content checksum. */
 export function decodeSegment(
   object: Buffer,
