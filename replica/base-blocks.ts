@@ -3,7 +3,7 @@
  * that is still read, threads already write blocks, without those pages that it is known to have by then.
  */
 import { withKey } from './errors.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import type { PageHashes } from './format/page-hashes.ts';
 import { inLanes } from './lanes.ts';
 import { PAGE, unpackRun, type PackedBlock, type PackedRun } from './run-unpacking.ts';
@@ -21,7 +21,7 @@ const RUNS_BESIDE_THREADS = 2;
 /** So often in a row tickets may be of no use before none is asked for any more. */
 const MOST_REFUSALS = 4;
 
-/** What one lane of the main thread reads into, and decodes into. */
+/** What one lane of the main thread reads into, and writes from. */
 interface Room {
   stored: Buffer;
   readonly raw: Buffer;

@@ -1,6 +1,7 @@
 /** Snapshots of other programs: an LZ4 frame of the database file and nothing else, so they are read from the start. */
 import { corrupt, withKey } from './errors.ts';
-import { BLOCK_SIZE, lz4DecodeStream } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
+import { lz4DecodeStream } from './format/lz4.ts';
 import type { Store } from './store/store.ts';
 import { isPageSize } from './wal/format.ts';
 

@@ -7,7 +7,7 @@
  */
 import { BaseBlocks } from './base-blocks.ts';
 import { firstPageSize } from './foreign-snapshot.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { PageHashes } from './format/page-hashes.ts';
 import { proveState, type ImageResult } from './image-proof.ts';
 import type { RestorePlan } from './plan.ts';

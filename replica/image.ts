@@ -8,7 +8,7 @@
  */
 import { firstPageSize } from './foreign-snapshot.ts';
 import { PageHashes } from './format/page-hashes.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { proveState, type ImageResult } from './image-proof.ts';
 import type { Overlay } from './overlay.ts';
 import { WalPages } from './wal-pages.ts';

@@ -8,7 +8,7 @@
  */
 import { corrupt, withKey } from './errors.ts';
 import { firstPageSize, ForeignBlocks } from './foreign-snapshot.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { checkPageHash } from './format/page-hashes.ts';
 import { PAGE_HASH } from './format/snapshot.ts';
 import { DEFAULT_MEMORY } from './image.ts';

@@ -10,7 +10,7 @@ import { crc32 } from 'node:zlib';
 import { ChangedBlocks } from './changed-blocks.ts';
 import { planCopies, type BlockRange } from './copy-plan.ts';
 import type { Codec } from './format/codec.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { hashPage, type PageHashes } from './format/page-hashes.ts';
 import { mapOrdered } from './ordered.ts';
 import { release } from './release.ts';

@@ -1,8 +1,8 @@
 /** What is done to a run of a snapshot's blocks on its way into a file: CRC, decoding, the WAL's pages, a hash for each. */
 import { crc32 } from 'node:zlib';
 import { corrupt } from './errors.ts';
-import { codec as codecNamed } from './format/codec.ts';
-import { hashPage } from './format/page-hashes.ts';
+import { decoderOf } from './format/block-decoders.ts';
+import { blockRoom, hashRoom } from './format/block-room.ts';
 import type { CodecName } from './layout.ts';
 
 /** Whose a page is: the snapshot's; nothing's that belongs into the file, or in it already; one of the patches. */
@@ -41,34 +41,33 @@ export interface Piece {
 }
 
 /**
- * Unpacks a run block by block into `room`, which has space for a whole block, and yields what is to be written; a piece
- * is valid until the next is asked for. The hash of each page that was yielded is put into `hashes`. Throws `corrupt`.
+ * Unpacks a run block by block, and yields what is to be written. A piece is valid until the next is asked for, and only
+ * as long as this thread unpacks nothing else; `into`, which has space for a whole block, makes the latter no matter. The
+ * hash of each page that was yielded is put into `hashes`. Throws `corrupt`.
  */
-export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array, room: Buffer): Generator<Piece> {
+export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array, into?: Buffer): Generator<Piece> {
   const { pageSize, firstPage, pages } = run;
-  const codec = codecNamed(run.codec);
+  const decode = decoderOf(run.codec);
   let index = 0;
   let patch = 0;
   for (const { block, at, length, crc, rawLength } of run.blocks) {
     const bytes = stored.subarray(at, at + length);
     if (crc32(bytes) !== crc) throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${block} does not match its CRC`);
-    const raw = codec.decodeBlock(bytes, rawLength, room);
+    const room = decode(bytes, rawLength, blockRoom(rawLength));
     const begin = index;
     const end = begin + rawLength / pageSize;
-    let from = begin;
-    for (; index <= end; index++) {
-      if (index < end && pages[index] !== PAGE.passedOver) {
-        const page = raw.subarray((index - begin) * pageSize, (index - begin + 1) * pageSize);
-        if (pages[index] === PAGE.patched) page.set(run.patches[patch++]!);
-        hashes[index] = hashPage(firstPage + index, page);
-        continue;
-      }
-      if (index > from) {
-        const position = (firstPage + from - 1) * pageSize;
-        yield { bytes: raw.subarray((from - begin) * pageSize, (index - begin) * pageSize), position };
-      }
-      from = index + 1;
+    for (; index < end; index++) {
+      if (pages[index] === PAGE.patched) room.set(run.patches[patch++]!, (index - begin) * pageSize);
     }
-    index = end;
+    hashes.set(hashRoom(firstPage + begin, pageSize, end - begin), begin);
+    const raw = into === undefined ? room : into.subarray(0, room.copy(into));
+    for (let from = begin; from < end; from++) {
+      if (pages[from] === PAGE.passedOver) continue;
+      let to = from + 1;
+      while (to < end && pages[to] !== PAGE.passedOver) to++;
+      const position = (firstPage + from - 1) * pageSize;
+      yield { bytes: raw.subarray((from - begin) * pageSize, (to - begin) * pageSize), position };
+      from = to;
+    }
   }
 }

@@ -4,15 +4,12 @@
  */
 import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { BLOCK_SIZE } from './format/lz4.ts';
 import { unpackRun } from './run-unpacking.ts';
 import { TicketReader } from './store/read-ticket.ts';
 import { END, type RunAnswer, type RunRequest } from './unpacking-pool.ts';
 
 const port = parentPort!;
 const reader = new TicketReader();
-/** Where a block lies decoded until it is written. */
-const room = Buffer.allocUnsafeSlow(BLOCK_SIZE);
 /** Memory of runs that are done, for those that come. */
 const spare: Buffer[] = [];
 /** What runs have at most, but for odd ones. */
@@ -32,8 +29,7 @@ port.on('message', (message: RunRequest | typeof END) => {
   fetch(source, stored)
     .then(() => {
       const hashes = new BigUint64Array(run.pages.length);
-      for (const { bytes, position } of unpackRun(run, stored, hashes, room))
-        if (fd >= 0) writeAll(fd, bytes, position);
+      for (const { bytes, position } of unpackRun(run, stored, hashes)) if (fd >= 0) writeAll(fd, bytes, position);
       port.postMessage({ id, hashes } satisfies RunAnswer, [hashes.buffer]);
     })
     .catch(() => {

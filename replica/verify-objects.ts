@@ -1,7 +1,7 @@
 /** Reads single objects to their last byte, and proves what they say of themselves. */
 import { corrupt, withKey } from './errors.ts';
 import { databasePageSize } from './foreign-snapshot.ts';
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { checkPageHash, PageHashes } from './format/page-hashes.ts';
 import type { CoreFacts } from './format/snapshot.ts';
 import { isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';

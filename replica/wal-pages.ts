@@ -1,5 +1,5 @@
 /** The pages that a scanned WAL lays over a snapshot, in ascending order, within a budget of memory. */
-import { BLOCK_SIZE } from './format/lz4.ts';
+import { BLOCK_SIZE } from './format/block-room.ts';
 import { Overlay } from './overlay.ts';
 import type { RestorePlan } from './plan.ts';
 import type { Store } from './store/store.ts';

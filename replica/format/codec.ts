@@ -8,8 +8,10 @@
 import * as zlib from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
 import type { CodecName } from '../layout.ts';
-import { lz4DecodeBlock, lz4EncodeBlock, lz4Epilogue, lz4Prologue } from './lz4.ts';
+import { decodeZstdBlock, type DecodeBlock } from './block-decoders.ts';
+import { lz4EncodeBlock, lz4Epilogue, lz4Prologue } from './lz4.ts';
 import type { FrameGrid } from './lz4-frames.ts';
+import { lz4DecodeBlock } from './lz4-unpack.ts';
 
 export interface Codec {
   readonly name: CodecName;
@@ -20,11 +22,7 @@ export interface Codec {
   encodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer;
   /** Stored bytes of the block at `at`; `corrupt` when it would run past the end of `bytes`. */
   blockLength(bytes: Buffer, at: number): number;
-  /**
-   * Throws `corrupt` unless the block decodes to exactly `rawLength` bytes. They are put to the start of `into` where
-   * that is given, for fresh memory costs as much as decoding; else they may be a part of `stored`.
-   */
-  decodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer;
+  readonly decodeBlock: DecodeBlock;
 }
 
 /** Fastest level; on SQLite pages it packs better than LZ4 at about its speed. */
@@ -60,21 +58,7 @@ export function codec(name: CodecName, level: number = DEFAULT_ZSTD_LEVEL): Code
         },
       }),
     blockLength: zstdFrameLength,
-    decodeBlock(stored, rawLength, into) {
-      let raw: Buffer;
-      try {
-        raw = zlib.zstdDecompressSync(stored, { maxOutputLength: rawLength });
-      } catch (error) {
-        throw corrupt('ZSTD_BLOCK', `a block cannot be decoded: ${String(error)}`, {}, error);
-      }
-      if (raw.length !== rawLength) {
-        throw corrupt('BLOCK_LENGTH', `block decodes to ${raw.length} bytes, not ${rawLength}`, {
-          expected: rawLength,
-          actual: raw.length,
-        });
-      }
-      return into === undefined ? raw : into.subarray(0, raw.copy(into));
-    },
+    decodeBlock: decodeZstdBlock,
   };
 }
 

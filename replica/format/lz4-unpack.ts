@@ -1,78 +1,46 @@
-/**
- * The decoder of lz4-wasm, called without its JavaScript: that copies a block before and gives it fresh memory behind,
- * and both cost more than decoding.
- */
-import lz4 from 'lz4-wasm-nodejs';
+/** Unpacks LZ4 blocks, as our snapshots and segments, frames of others and LTX files have them. */
+import { corrupt } from '../errors.ts';
+import { unpackLz4 } from './block-room.ts';
 
-/** What wasm-bindgen exports for Node.js. */
-interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer };
-  readonly __wbindgen_malloc: (length: number) => number;
-  readonly __wbindgen_free: (at: number, length: number) => void;
-  readonly __wbindgen_add_to_stack_pointer: (by: number) => number;
-  /** Frees what it is given. At `answer` it puts where the result lies, its length, an error, and whether it is one. */
-  readonly decompress: (answer: number, at: number, length: number) => void;
-}
-
-const wasm = (lz4 as unknown as { readonly __wasm: Exports }).__wasm;
-let memory = Buffer.alloc(0);
-/** Whether it can be called so: another build of it may want to be called otherwise. */
-const direct = decodesDirectly();
-
-/** Its memory, which moves when it grows. */
-function memoryNow(): Buffer {
-  if (memory.buffer !== wasm.memory.buffer) memory = Buffer.from(wasm.memory.buffer);
-  return memory;
-}
+/** In a block's size word: its data is the raw bytes. */
+export const STORED_RAW = 0x8000_0000;
 
 /**
- * Decodes a block that yields at most `rawLength` bytes, to the start of `into` or to memory of its own. Throws what the
- * decoder says of a block that it cannot decode.
+ * Decodes one stored block that must yield exactly `rawLength` bytes, to the start of `into` where that is given; else
+ * what comes may be a part of `stored`. Where `into` is the block room, the room is what comes.
  */
-export function unpackLz4(data: Uint8Array, rawLength: number, into?: Buffer): Buffer {
-  if (direct) return unpackDirectly(data, rawLength, into);
-  const raw = lz4.decompress(packedOf(data, rawLength));
-  const found = into === undefined ? Buffer.allocUnsafeSlow(raw.length) : into.subarray(0, raw.length);
-  found.set(raw);
-  return found;
-}
-
-function decodesDirectly(): boolean {
-  try {
-    return (
-      unpackDirectly(Buffer.from('\x1fa\x01\x00\x04\x50bcdef', 'latin1'), 29).toString() === `${'a'.repeat(24)}bcdef`
-    );
-  } catch {
-    return false;
+export function lz4DecodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer {
+  const word = stored.readUInt32LE(0);
+  const size = (word & ~STORED_RAW) >>> 0;
+  if (size !== stored.length - 4) {
+    throw corrupt('BLOCK_SIZE', `block of ${stored.length - 4} bytes says it has ${size}`, { actual: size });
   }
+  return exactly(lz4BlockData(stored.subarray(4), word >= STORED_RAW, rawLength, into), rawLength);
 }
 
-function unpackDirectly(data: Uint8Array, rawLength: number, into?: Buffer): Buffer {
-  const length = 4 + data.length;
-  const at = wasm.__wbindgen_malloc(length);
-  const given = memoryNow();
-  given.writeUInt32LE(rawLength, at);
-  given.set(data, at + 4);
-  const answer = wasm.__wbindgen_add_to_stack_pointer(-16);
-  try {
-    wasm.decompress(answer, at, length);
-    const taken = memoryNow();
-    if (taken.readUInt32LE(answer + 12) !== 0) return lz4.decompress(packedOf(data, rawLength)) as Buffer; // throws
-    const from = taken.readUInt32LE(answer);
-    const found = taken.readUInt32LE(answer + 4);
-    const raw = into === undefined ? Buffer.allocUnsafeSlow(found) : into.subarray(0, found);
-    taken.copy(raw, 0, from, from + found);
-    wasm.__wbindgen_free(from, found);
-    return raw;
-  } finally {
-    wasm.__wbindgen_add_to_stack_pointer(16);
+/** Decodes the data of a compressed block, without any framing, that must yield exactly `rawLength` bytes. */
+export function lz4UnpackBlock(data: Buffer, rawLength: number): Buffer {
+  return exactly(lz4BlockData(data, false, rawLength), rawLength);
+}
+
+/** What a block's data yields: `mostRaw` bytes or fewer where it is compressed. Throws `corrupt`. */
+export function lz4BlockData(data: Buffer, storedRaw: boolean, mostRaw: number, into?: Buffer): Buffer {
+  if (storedRaw) {
+    if (into === undefined || data.length > mostRaw) return data;
+    return into.subarray(0, data.copy(into));
   }
+  const raw = unpackLz4(data, mostRaw);
+  if (raw === undefined) throw corrupt('LZ4_BLOCK', 'a block cannot be decoded');
+  if (into === undefined) return Buffer.from(raw);
+  return into.buffer === raw.buffer ? raw : into.subarray(0, raw.copy(into));
 }
 
-/** As its JavaScript takes it, which can tell what is wrong. */
-function packedOf(data: Uint8Array, rawLength: number): Buffer {
-  const packed = Buffer.allocUnsafe(4 + data.length);
-  packed.writeUInt32LE(rawLength, 0);
-  packed.set(data, 4);
-  return packed;
+function exactly(raw: Buffer, rawLength: number): Buffer {
+  if (raw.length !== rawLength) {
+    throw corrupt('BLOCK_LENGTH', `block decodes to ${raw.length} bytes, not ${rawLength}`, {
+      expected: rawLength,
+      actual: raw.length,
+    });
+  }
+  return raw;
 }

@@ -7,14 +7,12 @@
  */
 import { compress } from 'lz4-wasm-nodejs';
 import { corrupt, SeawallError } from '../errors.ts';
+import { BLOCK_SIZE } from './block-room.ts';
 import { ByteSource } from './byte-source.ts';
 import { formerFrames, packFrames, type FrameGrid } from './lz4-frames.ts';
-import { unpackLz4 } from './lz4-unpack.ts';
+import { lz4BlockData, STORED_RAW } from './lz4-unpack.ts';
 import { xxh32, xxh32Stream } from './page-hashes.ts';
 import { isSkippableMagic } from './skippable-frame.ts';
-
-/** Raw bytes of a block we write, at most. */
-export const BLOCK_SIZE = 1 << 20;
 
 const MAGIC = 0x184d2204;
 const FLAG_VERSION = 0x40;
@@ -24,9 +22,6 @@ const FLAG_CONTENT_SIZE = 0x08;
 const FLAG_CONTENT_CHECKSUM = 0x04;
 const FLAG_DICTIONARY = 0x01;
 const BLOCK_SIZE_1_MIB = 0x60;
-const STORED_RAW = 0x8000_0000;
-/** No LZ4 block expands to more than this many times its size. */
-const MAX_RATIO = 256;
 const END_MARK = Buffer.alloc(4);
 
 /** The bytes that open a frame. */
@@ -67,34 +62,6 @@ export function lz4EncodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer {
   bytes.writeUInt32LE((STORED_RAW | raw.length) >>> 0, 0);
   bytes.set(raw, 4);
   return bytes;
-}
-
-/**
- * Decodes one stored block that must yield exactly `rawLength` bytes, to the start of `into` where that is given; else
- * what comes may be a part of `stored`.
- */
-export function lz4DecodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer {
-  const word = stored.readUInt32LE(0);
-  const size = (word & ~STORED_RAW) >>> 0;
-  if (size !== stored.length - 4) {
-    throw corrupt('BLOCK_SIZE', `block of ${stored.length - 4} bytes says it has ${size}`, { actual: size });
-  }
-  return exactly(decodeBlockData(stored.subarray(4), word >= STORED_RAW, rawLength, into), rawLength);
-}
-
-/** Decodes the data of a compressed block, without any framing, that must yield exactly `rawLength` bytes. */
-export function lz4UnpackBlock(data: Buffer, rawLength: number): Buffer {
-  return exactly(decodeBlockData(data, false, rawLength), rawLength);
-}
-
-function exactly(raw: Buffer, rawLength: number): Buffer {
-  if (raw.length !== rawLength) {
-    throw corrupt('BLOCK_LENGTH', `block decodes to ${raw.length} bytes, not ${rawLength}`, {
-      expected: rawLength,
-      actual: raw.length,
-    });
-  }
-  return raw;
 }
 
 /** Decodes the LZ4 frame that a stream begins with, and lets go of the stream. Throws as {@link lz4DecodeFrame}. */
@@ -146,7 +113,7 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
     if ((flags & FLAG_BLOCK_CHECKSUM) !== 0 && (await source.take(4)).readUInt32LE(0) !== xxh32(data, 0)) {
       throw corrupt('LZ4_BLOCK_CHECKSUM', 'a block does not match its checksum');
     }
-    const raw = decodeBlockData(data, word >= STORED_RAW, blockMaximum);
+    const raw = lz4BlockData(data, word >= STORED_RAW, blockMaximum);
     digest?.update(raw);
     total += raw.length;
     yield raw;
@@ -157,52 +124,6 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
   if (size.length > 0 && size.readBigUInt64LE(0) !== BigInt(total)) {
     throw corrupt('LZ4_CONTENT_SIZE', `decodes to ${total} bytes, not ${size.readBigUInt64LE(0)}`, { actual: total });
   }
-}
-
-function decodeBlockData(data: Buffer, storedRaw: boolean, mostRaw: number, into?: Buffer): Buffer {
-  if (storedRaw) {
-    if (into === undefined || data.length > mostRaw) return data;
-    return into.subarray(0, data.copy(into));
-  }
-  // The codec takes the exact raw length in front. All blocks but a frame's last are full, so try that first.
-  const rawLength = data.length * MAX_RATIO < mostRaw ? rawLengthOf(data) : mostRaw;
-  try {
-    return unpackLz4(data, rawLength, into);
-  } catch (error) {
-    const exact = rawLengthOf(data);
-    if (exact === rawLength || exact > mostRaw) {
-      throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(error)}`, {}, error);
-    }
-    try {
-      return unpackLz4(data, exact, into);
-    } catch (again) {
-      throw corrupt('LZ4_BLOCK', `a block cannot be decoded: ${String(again)}`, {}, again);
-    }
-  }
-}
-
-/** Raw bytes a block decodes to, from its sequence lengths alone; nothing is checked or copied. */
-function rawLengthOf(data: Buffer): number {
-  let at = 0;
-  let raw = 0;
-  const extended = (length: number): number => {
-    if (length !== 15) return length;
-    for (;;) {
-      const more = data[at++] ?? 0;
-      length += more;
-      if (more !== 255) return length;
-    }
-  };
-  while (at < data.length) {
-    const token = data[at++]!;
-    const literals = extended(token >> 4);
-    at += literals;
-    raw += literals;
-    if (at >= data.length) break;
-    at += 2;
-    raw += extended(token & 15) + 4;
-  }
-  return raw;
 }
 
 function blockMaximumOf(descriptor: number): number {

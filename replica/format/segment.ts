@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
 import { frameSize, isFrameBoundary, isPageSize, WAL_HEADER_SIZE } from '../wal/format.ts';
 import { codec as codecNamed, type Codec } from './codec.ts';
-import { BLOCK_SIZE } from './lz4.ts';
+import { BLOCK_SIZE } from './block-room.ts';
 import type { FrameGrid } from './lz4-frames.ts';
 import { xxh32 } from './page-hashes.ts';
 import { parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';

@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { corrupt, SeawallError } from '../errors.ts';
 import type { CodecName } from '../layout.ts';
 import { isPageSize } from '../wal/format.ts';
-import { BLOCK_SIZE } from './lz4.ts';
+import { BLOCK_SIZE } from './block-room.ts';
 import type { DatabaseState } from './segment.ts';
 import { checkEnvelope, safeNumber } from './segment.ts';
 import { MAX_SKIPPABLE, parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';

@@ -3,7 +3,7 @@
  * file is read to its end, and so every file's checksum has held before the image is complete.
  */
 import { corrupt } from '../errors.ts';
-import { BLOCK_SIZE } from '../format/lz4.ts';
+import { BLOCK_SIZE } from '../format/block-room.ts';
 import { PageHashes } from '../format/page-hashes.ts';
 import type { Image } from '../image.ts';
 import type { ImageResult } from '../image-proof.ts';

@@ -4,7 +4,8 @@
  */
 import { corrupt, withKey } from '../errors.ts';
 import { ByteSource } from '../format/byte-source.ts';
-import { lz4DecodeFrame, lz4UnpackBlock } from '../format/lz4.ts';
+import { lz4DecodeFrame } from '../format/lz4.ts';
+import { lz4UnpackBlock } from '../format/lz4-unpack.ts';
 import type { Store } from '../store/store.ts';
 import { formatTxid } from '../target.ts';
 import { lockPage } from '../wal/format.ts';

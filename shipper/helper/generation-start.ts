@@ -6,7 +6,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { findClaim, readClaim, writeClaim, type Claim } from '../../replica/control.ts';
 import { isKind } from '../../replica/errors.ts';
 import type { Codec } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';

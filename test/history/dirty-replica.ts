@@ -4,7 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
 import { encodeSegment, type DatabaseState } from '../../replica/format/segment.ts';
 import { segmentKey, type CodecName } from '../../replica/layout.ts';

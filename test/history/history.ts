@@ -7,7 +7,7 @@ import { codec as codecNamed } from '../../replica/format/codec.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
 import type { CodecName } from '../../replica/layout.ts';
 import { formatPosition } from '../../replica/position.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import { writeClaim, writeHead } from '../../replica/control.ts';
 import type { Store } from '../../replica/store/store.ts';

@@ -1,7 +1,7 @@
 /** Large replicas, made straight from pages without SQLite: a snapshot, and WAL that changes some of its pages. */
 import { crc32 } from 'node:zlib';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { hashPage } from '../../replica/format/page-hashes.ts';
 import { encodeSegment, type DatabaseState } from '../../replica/format/segment.ts';
 import { segmentKey } from '../../replica/layout.ts';

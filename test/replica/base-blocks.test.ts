@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'node:test';
 import { BaseBlocks, type Unpacking } from '../../replica/base-blocks.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { hashPage, PageHashes } from '../../replica/format/page-hashes.ts';
 import { unpackRun } from '../../replica/run-unpacking.ts';
 import { isBlockSnapshot, openSnapshot } from '../../replica/snapshot-reader.ts';

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { codec } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { s3Store } from '../../replica/store/s3.ts';
 import { writeSnapshot } from '../../replica/snapshot-writer.ts';
