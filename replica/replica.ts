@@ -21,13 +21,13 @@ export interface Replica {
 
 /** Lists what there is. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
 export async function loadReplica(store: Store, may: Tolerance = {}): Promise<Replica> {
-  const ltx = await loadLtxHistory(store);
-  try {
-    return { timeline: await loadTimeline(store, may), ltx };
-  } catch (error) {
-    if (ltx === undefined || !isKind(error, 'unsupported') || error.code !== 'LTX_REPLICA') throw error;
-    return { timeline: undefined, ltx };
-  }
+  const [files, generations] = await Promise.allSettled([loadLtxHistory(store), loadTimeline(store, may)]);
+  if (files.status === 'rejected') throw files.reason;
+  const ltx = files.value;
+  if (generations.status === 'fulfilled') return { timeline: generations.value, ltx };
+  const error: unknown = generations.reason;
+  if (ltx === undefined || !isKind(error, 'unsupported') || error.code !== 'LTX_REPLICA') throw error;
+  return { timeline: undefined, ltx };
 }
 
 /**

@@ -42,9 +42,11 @@ export async function restore(store: Store, path: string, options: RestoreOption
 /** Restores a state that was chosen before; for callers that show it first. */
 export async function restoreState(state: Restorable, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
+  const owner = state.owner(); // side by side with what follows
+  owner.catch(() => undefined); // observed where it is wanted
   const { bytes, write } = await state.toFile();
   const needs = bytes ?? state.base.size;
-  return makeTarget(target, { force: options.force === true, needs, owner: () => state.owner() }, async (file) => {
+  return makeTarget(target, { force: options.force === true, needs, owner: () => owner }, async (file) => {
     const written = await write(file, options);
     const { time, warnings } = state;
     return { ...written, path: target, time, bytes: written.pages * written.pageSize, warnings };

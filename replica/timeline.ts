@@ -52,21 +52,23 @@ export interface Tolerance {
  */
 export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<Timeline> {
   const damage: SeawallError[] = [];
-  const claimed = await findClaim(store);
+  // The head before the listing: one written while that runs would name segments that it has not seen.
+  const [claimRead, headRead] = await Promise.allSettled([findClaim(store), readHead(store)]);
+  if (claimRead.status === 'rejected') throw claimRead.reason;
+  const claimed = claimRead.value;
   const claimDamage = claimed?.claim === undefined ? claimed?.damage : undefined;
   if (claimDamage !== undefined) {
     if (may.claim !== true) throw unknownGeneration(claimDamage);
     damage.push(claimDamage);
   }
   const claim = claimed?.claim;
-  // Before the listing: a head written while it runs would name segments that the listing has not seen.
   let headDamage: SeawallError | undefined;
-  const head = await readHead(store).catch((error: unknown) => {
-    if (may.head !== true || !isKind(error, 'corrupt')) throw error;
-    headDamage = error;
-    damage.push(error);
-    return undefined;
-  });
+  if (headRead.status === 'rejected') {
+    if (may.head !== true || !isKind(headRead.reason, 'corrupt')) throw headRead.reason;
+    headDamage = headRead.reason;
+    damage.push(headDamage);
+  }
+  const head = headRead.status === 'fulfilled' ? headRead.value : undefined;
   const { generations, foreign } = await listGenerations(store, claimed !== undefined);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   const written = generations.find(({ id }) => id === claim?.generation);

@@ -33,13 +33,14 @@ export interface LtxListing {
 
 /** The folders of levels that are there, relative to the database's prefix. */
 export async function levelFolders(store: Store, base = ''): Promise<string[]> {
-  const found: string[] = [];
-  for (const parent of ['', 'ltx/']) {
+  const below = async (parent: string): Promise<string[]> => {
+    const found: string[] = [];
     for await (const name of store.folders(base + parent)) {
       if (LEVEL_FOLDER.test(parent + name)) found.push(parent + name);
     }
-  }
-  return found.sort(compareKeys);
+    return found;
+  };
+  return (await Promise.all([below(''), below('ltx/')])).flat().sort(compareKeys);
 }
 
 /** Everything in the levels' folders. */
