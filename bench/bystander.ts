@@ -8,7 +8,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { codec } from '../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../replica/format/lz4.ts';
+import { BLOCK_SIZE } from '../replica/format/block-room.ts';
 import { beginRead } from '../shipper/helper/connections.ts';
 import { giveWayToTheApp } from '../shipper/helper/priority.ts';
 

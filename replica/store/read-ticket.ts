@@ -14,7 +14,7 @@ export interface FileTicket {
 
 export type ReadTicket = FileTicket | HttpTicket;
 
-export class TicketReader {
+export class TicketReader implements Disposable {
   #client: RangeClient | undefined;
 
   /** Fills `into` with the range. Throws whatever went wrong. */
@@ -27,6 +27,10 @@ export class TicketReader {
   close(): void {
     this.#client?.close();
     this.#client = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

@@ -75,36 +75,46 @@ test('answers that are late, out of order, cut or refused change nothing in the 
 });
 
 test('a changed byte in any block or segment is an error that names the object, and nothing is left', async () => {
-  for (const seed of seeds(1, 6200)) {
-    await rerunnable(seed, FILE, async () => {
-      using scratch = new Scratch();
-      const random = new Seeded(seed);
-      const store = memoryStore();
-      const { generation } = await replica(store, random, 6);
-      const snapshot = snapshotKey(generation, 0, 'lz4');
-      const segment = segmentKey(generation, 0, 0, 'lz4');
-      for (const [key, threads] of [
-        [snapshot, 0],
-        [snapshot, 2],
-        [segment, 2],
-      ] as const) {
-        // prettier-ignore
-        const { body } = await store.get(key);
-        // Header and trailer have tests of their own.
-        const end = key === snapshot ? body.length - PAGES * 8 - 24 * 8 - 120 : body.length;
-        for (let i = 0; i < 8; i++) {
-          const flipped = Buffer.from(body);
-          flipped[random.range(150, end)]! ^= 1 << random.int(8);
-          await store.put(key, flipped);
-          const error = await expectKind(restore(store, join(scratch.path, 'x.db'), { threads }), 'corrupt');
-          assert.equal(error.facts.key, key);
-          assert.deepEqual(readdirSync(scratch.path), []);
-        }
-        await store.put(key, body);
-      }
-    });
+  const server = await startS3Server({ buckets: ['b'] });
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+  const remote = s3Store({ bucket: 'b', endpoint: server.endpoint, credentials });
+  try {
+    for (const seed of seeds(1, 6200)) {
+      await rerunnable(seed, FILE, async () => {
+        for (const store of [memoryStore(), remote]) await expectDamageNamed(store, new Seeded(seed));
+      });
+    }
+  } finally {
+    await remote.close();
+    await server.close();
   }
 });
+
+async function expectDamageNamed(store: Store, random: Seeded): Promise<void> {
+  using scratch = new Scratch();
+  const { generation } = await replica(store, random, 6);
+  const snapshot = snapshotKey(generation, 0, 'lz4');
+  const segment = segmentKey(generation, 0, 0, 'lz4');
+  for (const [key, threads] of [
+    [snapshot, 0],
+    [snapshot, 2],
+    [segment, 2],
+  ] as const) {
+    // prettier-ignore
+    const { body } = await store.get(key);
+    // Header and trailer have tests of their own.
+    const end = key === snapshot ? body.length - PAGES * 8 - 24 * 8 - 120 : body.length;
+    for (let i = 0; i < 8; i++) {
+      const flipped = Buffer.from(body);
+      flipped[random.range(150, end)]! ^= 1 << random.int(8);
+      await store.put(key, flipped);
+      const error = await expectKind(restore(store, join(scratch.path, 'x.db'), { threads }), 'corrupt');
+      assert.equal(error.facts.key, key);
+      assert.deepEqual(readdirSync(scratch.path), []);
+    }
+    await store.put(key, body);
+  }
+}
 
 test('many small segments are fetched side by side, also across indexes, and not without bound', async () => {
   using scratch = new Scratch();
