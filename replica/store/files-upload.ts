@@ -1,61 +1,71 @@
 import { Buffer } from 'node:buffer';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { randomUUID } from 'node:crypto';
+import { dirname } from 'node:path';
 import { isKind } from '../errors.ts';
 import { filesError, isErrno } from './files-errors.ts';
-import { BackgroundSync } from './background-sync.ts';
 import { etagOf, openObject } from './files-root.ts';
 import type { FilesRoot } from './files-root.ts';
-import { inFolder, publish, unfinishedPath, writeUnseen } from './files-write.ts';
+import { inFolder, publish, seal, unfinishedPath } from './files-write.ts';
 import { assertCopyRange } from './keys.ts';
 import { beyondObject, etagDiffers, noObject, noUpload, place, sourceTooSmall } from './store-errors.ts';
 import type { PartLimits, Upload } from './store.ts';
 import { UploadLedger } from './upload-ledger.ts';
 
 const PIECE = 1024 * 1024;
-/** Bytes after which the disk is set to work. */
+/** Bytes after which the disk is set to work: left to itself, the system would not begin before the end. */
 const SYNC_EVERY = 16 * 1024 * 1024;
 
-/** A write in parts: a folder beside the target, one file per part, joined into one file at the end. */
+/** A write in parts: one file beside the target, into which each part goes at its place, so that nothing is joined. */
 export async function startFilesUpload(root: FilesRoot, key: string, limits: PartLimits): Promise<Upload> {
-  const { folder, target } = await inFolder(root, key, async (path) => {
+  const { unseen, target } = await inFolder(root, key, async (path) => {
     const made = unfinishedPath(path, 'upload');
-    await mkdir(made);
-    return { folder: made, target: path };
+    await (await open(made, 'wx')).close();
+    return { unseen: made, target: path };
   });
   const ledger = new UploadLedger(place(root.url, key), limits);
+  let unsynced = 0;
 
-  /** Under another name first, so that a part written twice is one of the two. */
-  const writePart = async (part: number, write: (handle: FileHandle) => Promise<void>): Promise<void> => {
-    const path = partPath(folder, part);
-    const unseen = `${path}.${randomUUID()}`;
+  /** Opens the file each time, so that it is noticed when the upload was aborted from elsewhere. */
+  const withFile = async <T>(work: (handle: FileHandle) => Promise<T>): Promise<T> => {
     try {
-      const handle = await open(unseen, 'wx');
+      const handle = await open(unseen, constants.O_WRONLY);
       try {
-        await write(handle);
+        return await work(handle);
       } finally {
         await handle.close();
       }
-      await rename(unseen, path);
     } catch (error) {
-      await rm(unseen, { force: true });
       if (isErrno(error, 'ENOENT')) throw noUpload(root.url, key, error);
-      throw filesError(error, path, key);
+      throw filesError(error, unseen, key);
     }
+  };
+
+  /** Whoever comes to enough waits for the disk, and others write on meanwhile. */
+  const syncNowAndThen = async (handle: FileHandle, written: number): Promise<void> => {
+    unsynced += written;
+    if (unsynced < SYNC_EVERY) return;
+    unsynced = 0;
+    await handle.datasync();
   };
 
   const drop = async (): Promise<void> => {
     if (!(await ledger.aborting())) return;
-    await rm(folder, { recursive: true, force: true });
-    await root.prune(dirname(folder));
+    await rm(unseen, { force: true });
+    await root.prune(dirname(unseen));
   };
 
   return {
     key,
-    put: (part, body) => ledger.part(part, body.length, () => writePart(part, (handle) => handle.writeFile(body))),
-    async copy(part, source, range, etag) {
+    put: (part, at, body) =>
+      ledger.part(part, at, body.length, () =>
+        withFile(async (handle) => {
+          await writeAll(handle, body, at);
+          await syncNowAndThen(handle, body.length);
+        }),
+      ),
+    async copy(part, at, source, range, etag) {
       assertCopyRange(range);
       const path = await root.find(source);
       const found = path === undefined ? undefined : await openObject(path);
@@ -66,26 +76,28 @@ export async function startFilesUpload(root: FilesRoot, key: string, limits: Par
         if (actual !== etag) throw etagDiffers(root.url, source, etag, actual);
         if (range.offset + range.length > size) throw beyondObject(root.url, source, range, size);
         if (size < limits.minCopySource) throw sourceTooSmall(root.url, source, size, limits.minCopySource);
-        await ledger.part(part, range.length, () =>
-          writePart(part, (handle) => copyBytes(found.handle, handle, range.offset, range.length)),
+        await ledger.part(part, at, range.length, () =>
+          withFile(async (handle) => {
+            for await (const { piece, done } of pieces(found.handle, range.offset, range.length)) {
+              await writeAll(handle, piece, at + done);
+              await syncNowAndThen(handle, piece.length);
+            }
+          }),
         );
       } finally {
         await found.handle.close();
       }
     },
     async complete(condition) {
-      const parts = ledger.toComplete();
-      const whole = unfinishedPath(target, 'put');
+      const { size } = ledger.toComplete();
       try {
-        const etag = await writeUnseen(whole, async (handle) => {
-          await appendAll(
-            parts.map((part) => partPath(folder, part)),
-            handle,
-          );
+        const etag = await withFile(async (handle) => {
+          await handle.truncate(size); // a last part that failed half-way may have been left out
+          return seal(handle);
         });
-        await publish(root, key, whole, target, condition);
+        await publish(root, key, unseen, target, condition);
         ledger.completed();
-        await rm(folder, { recursive: true, force: true });
+        await rm(unseen, { force: true });
         return { etag };
       } catch (error) {
         if (isKind(error, 'conflict')) await drop();
@@ -97,34 +109,23 @@ export async function startFilesUpload(root: FilesRoot, key: string, limits: Par
   };
 }
 
-function partPath(folder: string, part: number): string {
-  return join(folder, String(part).padStart(5, '0'));
-}
-
-async function appendAll(paths: readonly string[], to: FileHandle): Promise<void> {
-  const sync = new BackgroundSync(to, SYNC_EVERY);
-  for (const path of paths) sync.wrote(await append(path, to));
-  await sync.settle();
-}
-
-/** Answers how many bytes it was. */
-async function append(path: string, to: FileHandle): Promise<number> {
-  const from = await open(path, 'r');
-  try {
-    const { size } = await from.stat();
-    await copyBytes(from, to, 0, size);
-    return size;
-  } finally {
-    await from.close();
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }
 
-async function copyBytes(from: FileHandle, to: FileHandle, offset: number, length: number): Promise<void> {
-  const piece = Buffer.allocUnsafe(Math.min(PIECE, length));
+/** A range of a file, in pieces whose memory is used again. */
+async function* pieces(
+  from: FileHandle,
+  offset: number,
+  length: number,
+): AsyncGenerator<{ readonly piece: Buffer; readonly done: number }> {
+  const memory = Buffer.allocUnsafe(Math.min(PIECE, length));
   for (let done = 0; done < length;) {
-    const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, length - done), offset + done);
+    const { bytesRead } = await from.read(memory, 0, Math.min(memory.length, length - done), offset + done);
     if (bytesRead === 0) throw new Error('the file became shorter while it was being read');
-    await to.writeFile(piece.subarray(0, bytesRead));
+    yield { piece: memory.subarray(0, bytesRead), done };
     done += bytesRead;
   }
 }

@@ -12,7 +12,7 @@ import type { Condition } from './store.ts';
 
 /**
  * Names of what is being written: `.seawall-put-<time, hex>-<random>~<name>` beside its target (so on the same file
- * system, and found by every store that sees the folder), `.seawall-upload-…` for the folder of an upload's parts.
+ * system, and found by every store that sees the folder), `.seawall-upload-…` for an upload in parts.
  */
 const UNFINISHED = /^\.seawall-(?:put|upload)-([0-9a-f]+)-([0-9a-f]{16})~(.+)$/s;
 const PIECE = 256 * 1024;
@@ -50,11 +50,7 @@ export async function writeUnseen(path: string, write: (handle: FileHandle) => P
   const handle = await open(path, 'wx');
   try {
     await write(handle);
-    // Kernel clocks tick in milliseconds, and an inode may be used again at once: random microseconds keep ETags apart.
-    const seconds = (Date.now() + Math.random()) / 1000;
-    await handle.utimes(seconds, seconds);
-    await handle.sync();
-    return etagOf(await handle.stat({ bigint: true }));
+    return await seal(handle);
   } catch (error) {
     await rm(path, { force: true });
     throw error;
@@ -63,8 +59,17 @@ export async function writeUnseen(path: string, write: (handle: FileHandle) => P
   }
 }
 
+/** Makes what was written durable, and gives it its ETag. */
+export async function seal(handle: FileHandle): Promise<string> {
+  // Kernel clocks tick in milliseconds, and an inode may be used again at once: random microseconds keep ETags apart.
+  const seconds = (Date.now() + Math.random()) / 1000;
+  await handle.utimes(seconds, seconds);
+  await handle.sync();
+  return etagOf(await handle.stat({ bigint: true }));
+}
+
 /**
- * Gives an unseen file its name if the condition holds, and makes that durable. The unseen name is gone afterwards.
+ * Gives an unseen file its name if the condition holds, and makes that durable. The unseen name may be left, too.
  *
  * 'absent' is link(2), which fails where a file is. Everything that replaces or removes a file holds the folder's lock,
  * so that between the look at an ETag and the rename no other process comes in.
@@ -91,8 +96,6 @@ export async function publish(
     if ((await lstat(target)).isDirectory())
       throw filesError(Object.assign(new Error(), { code: 'EISDIR' }), target, key);
     throw alreadyThere(root.url, key, error);
-  } finally {
-    await rm(unseen, { force: true });
   }
 }
 

@@ -151,6 +151,8 @@ class FilesStore implements Store {
           if (same === undefined) throw error;
           await syncFolder(dirname(target)); // its writer may not have come to this yet
           return { etag: same };
+        } finally {
+          await rm(unseen, { force: true });
         }
       }),
     );

@@ -87,10 +87,11 @@ export function describeRange(range: ByteRange): string {
 }
 
 /** @throws RangeError for a part number or size outside the limits. */
-export function assertPart(part: number, bytes: number, limits: PartLimits): void {
+export function assertPart(part: number, at: number, bytes: number, limits: PartLimits): void {
   if (!Number.isSafeInteger(part) || part < 1 || part > limits.maxParts) {
     throw new RangeError(`part must be a whole number from 1 to ${limits.maxParts}, got ${part}`);
   }
+  if (!Number.isSafeInteger(at) || at < 0) throw new RangeError(`part ${part} cannot stand at byte ${at}`);
   if (bytes > limits.maxPart) {
     throw new RangeError(`part ${part} has ${bytes} bytes, more than the largest, ${limits.maxPart}`);
   }

@@ -193,14 +193,14 @@ function startUpload(contents: Contents, key: string): Upload {
   };
   return {
     key,
-    put: (part, body) =>
-      ledger.part(part, body.length, async () => {
+    put: (part, at, body) =>
+      ledger.part(part, at, body.length, async () => {
         assertThere();
         parts.set(part, Buffer.from(body));
       }),
-    copy: async (part, source, range, etag) => {
+    copy: async (part, at, source, range, etag) => {
       assertCopyRange(range);
-      await ledger.part(part, range.length, async () => {
+      await ledger.part(part, at, range.length, async () => {
         assertThere();
         const current = contents.objects.get(source)?.etag;
         if (current !== undefined && current !== etag) throw etagDiffers(URL, source, etag, current);
@@ -211,7 +211,7 @@ function startUpload(contents: Contents, key: string): Upload {
       });
     },
     async complete(condition) {
-      const numbers = ledger.toComplete();
+      const { parts: numbers } = ledger.toComplete();
       assertThere();
       if (condition === 'absent' && contents.objects.has(key)) {
         await abort();

@@ -43,6 +43,8 @@ export class ObjectWriter {
   #first: Buffer | undefined;
   #upload: Upload | undefined;
   #parts = 0;
+  /** Bytes of the parts so far. */
+  #cutAt = 0;
   #position: number;
 
   constructor(store: Store, key: string, options: ObjectWriterOptions) {
@@ -86,7 +88,9 @@ export class ObjectWriter {
     const upload = await this.#started();
     for (const part of copiedParts(this.#store, range, this.#sizeBound)) {
       const number = ++this.#parts;
-      await this.#copies.start(() => upload.copy(number, source, part, etag));
+      const at = this.#cutAt;
+      this.#cutAt += part.length;
+      await this.#copies.start(() => upload.copy(number, at, source, part, etag));
     }
     this.#position += range.length;
   }
@@ -102,7 +106,7 @@ export class ObjectWriter {
       await this.#sendAll();
       const first = this.#first!;
       const upload = await this.#started();
-      await this.#puts.start(() => upload.put(1, first));
+      await this.#puts.start(() => upload.put(1, 0, first));
       await this.#puts.drain();
       await this.#copies.drain();
       return await upload.complete(condition);
@@ -146,13 +150,15 @@ export class ObjectWriter {
   /** Sends a part; the first is kept for the head. */
   async #send(part: Buffer): Promise<void> {
     const number = ++this.#parts;
+    const at = this.#cutAt;
+    this.#cutAt += part.length;
     if (number === 1) {
       this.#first = part;
       return;
     }
     const upload = await this.#started();
     await this.#puts.start(async () => {
-      await upload.put(number, part);
+      await upload.put(number, at, part);
       if (part.length === this.#partSize) this.#spare.push(part);
     });
   }

@@ -76,8 +76,8 @@ class S3Upload implements Upload {
     this.#ledger = new UploadLedger(place(s3.url, key), S3_LIMITS);
   }
 
-  put(part: number, body: Uint8Array): Promise<void> {
-    return this.#ledger.part(part, body.length, async () => {
+  put(part: number, at: number, body: Uint8Array): Promise<void> {
+    return this.#ledger.part(part, at, body.length, async () => {
       const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
       const command = new UploadPartCommand({
         ...this.#target,
@@ -94,10 +94,10 @@ class S3Upload implements Upload {
     });
   }
 
-  async copy(part: number, source: string, range: CopyRange, etag: string): Promise<void> {
+  async copy(part: number, at: number, source: string, range: CopyRange, etag: string): Promise<void> {
     assertCopyRange(range);
     const full = this.#s3.full(source);
-    await this.#ledger.part(part, range.length, async () => {
+    await this.#ledger.part(part, at, range.length, async () => {
       const command = new UploadPartCopyCommand({
         ...this.#target,
         PartNumber: part,
@@ -118,10 +118,10 @@ class S3Upload implements Upload {
   }
 
   async complete(condition?: 'absent'): Promise<{ etag: string }> {
-    const numbers = this.#ledger.toComplete();
+    const { parts } = this.#ledger.toComplete();
     const command = new CompleteMultipartUploadCommand({
       ...this.#target,
-      MultipartUpload: { Parts: numbers.flatMap((part) => this.#parts.get(part) ?? []) },
+      MultipartUpload: { Parts: parts.flatMap((part) => this.#parts.get(part) ?? []) },
       ...(condition === 'absent' ? { IfNoneMatch: '*' } : {}),
     });
     this.#s3.assertOpen();

@@ -56,10 +56,10 @@ function view(store: Store, base: string, url: string): Store {
   };
   const uploadBelow = (upload: Upload): Upload => ({
     key: outer(upload.key),
-    put: (part, body) => run(() => upload.put(part, body)),
-    copy: async (part, source, range, etag) => {
+    put: (part, at, body) => run(() => upload.put(part, at, body)),
+    copy: async (part, at, source, range, etag) => {
       assertKey(source);
-      await run(() => upload.copy(part, inner(source), range, etag));
+      await run(() => upload.copy(part, at, inner(source), range, etag));
     },
     complete: (condition) => run(() => upload.complete(condition)),
     abort: () => run(() => upload.abort()),

@@ -14,8 +14,8 @@ export function stoppable(store: Store, signal: AbortSignal): Store {
   };
   const uploadOf = (upload: Upload): Upload => ({
     key: upload.key,
-    put: (part, body) => write(() => upload.put(part, body)),
-    copy: (part, source, range, etag) => write(() => upload.copy(part, source, range, etag)),
+    put: (part, at, body) => write(() => upload.put(part, at, body)),
+    copy: (part, at, source, range, etag) => write(() => upload.copy(part, at, source, range, etag)),
     complete: (condition) => write(() => upload.complete(condition)),
     abort: () => upload.abort(),
   });

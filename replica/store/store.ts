@@ -116,18 +116,23 @@ export interface PutResult {
   readonly etag: string;
 }
 
-/** A write in parts. Parts are numbered from 1 and may arrive in any order and at the same time. */
+/**
+ * A write in parts. Parts are numbered from 1 and may arrive in any order and at the same time. Of each is said at which
+ * byte of the object it will stand, which a folder needs to put it there at once. A part may be written again, in the same
+ * place and length, when the attempt before has ended.
+ */
 export interface Upload {
   readonly key: string;
   /** Bytes of one part; all but the last part are at least `limits.minPart` long. */
-  put(part: number, body: Uint8Array): Promise<void>;
+  put(part: number, at: number, body: Uint8Array): Promise<void>;
   /**
    * Fills a part with bytes of an existing object, on the server. Fails with `conflict` unless its ETag is `etag`, and
    * with `corrupt` (RANGE_BEYOND_OBJECT) for a range past its end. The range is not empty.
    */
-  copy(part: number, source: string, range: CopyRange, etag: string): Promise<void>;
+  copy(part: number, at: number, source: string, range: CopyRange, etag: string): Promise<void>;
   /**
-   * Joins the parts, in the order of their numbers, which may have gaps, and makes the object visible. With 'absent' and
+   * Joins the parts, in the order of their numbers, which may have gaps, and makes the object visible. A RangeError when
+   * they do not stand where was said. With 'absent' and
    * an object already there (whatever its bytes): `conflict`, and the upload is aborted. `unreachable` with the code
    * STORE_UPLOAD_RESTART: the upload is lost to a race and must be made anew; otherwise `complete()` can be repeated.
    */

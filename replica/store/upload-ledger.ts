@@ -4,7 +4,9 @@ import type { PartLimits } from './store.ts';
 /** What an upload's caller has done so far: holds it to the order of calls and to the limits, alike in every backend. */
 export class UploadLedger {
   #state: 'open' | 'completed' | 'aborted' = 'open';
-  readonly #sizes = new Map<number, number>();
+  /** Where each part stands, from its first attempt on, and which are written. */
+  readonly #places = new Map<number, { readonly at: number; readonly bytes: number }>();
+  readonly #written = new Set<number>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #where: string;
   readonly #limits: PartLimits;
@@ -18,34 +20,45 @@ export class UploadLedger {
     return this.#state;
   }
 
-  /** Runs the writing of one part and books it when it succeeded. */
-  async part(part: number, bytes: number, write: () => Promise<void>): Promise<void> {
-    assertPart(part, bytes, this.#limits);
+  /** Runs the writing of one part, which is to stand at byte `at`, and books it when it succeeded. */
+  async part(part: number, at: number, bytes: number, write: () => Promise<void>): Promise<void> {
+    assertPart(part, at, bytes, this.#limits);
     this.#assertOpen();
+    const before = this.#places.get(part) ?? { at, bytes };
+    if (before.at !== at || before.bytes !== bytes) {
+      throw new RangeError(
+        `${this.#where}: part ${part} was ${before.bytes} bytes at ${before.at}, and is to be ${bytes} at ${at}`,
+      );
+    }
+    this.#places.set(part, before);
     const running = write();
     this.#inFlight.add(running);
     try {
       await running;
-      this.#sizes.set(part, bytes);
+      this.#written.add(part);
     } finally {
       this.#inFlight.delete(running);
     }
   }
 
-  /** The parts to join, ascending. @throws TypeError or RangeError when they cannot be. */
-  toComplete(): number[] {
+  /** The parts to join, ascending, and their size. @throws TypeError or RangeError when they cannot be. */
+  toComplete(): { readonly parts: readonly number[]; readonly size: number } {
     this.#assertOpen();
     if (this.#inFlight.size > 0) throw new TypeError(`${this.#where}: completed while parts are still being written`);
-    const parts = [...this.#sizes.keys()].sort((a, b) => a - b);
+    const parts = [...this.#written].sort((a, b) => a - b);
     if (parts.length === 0) throw new TypeError(`${this.#where}: completed without a part`);
-    for (const part of parts.slice(0, -1)) {
-      const bytes = this.#sizes.get(part) ?? 0;
-      if (bytes >= this.#limits.minPart) continue;
-      throw new RangeError(
-        `${this.#where}: part ${part} has ${bytes} bytes; all but the last need ${this.#limits.minPart}`,
-      );
+    const last = parts.at(-1);
+    let size = 0;
+    for (const part of parts) {
+      const { at, bytes } = this.#places.get(part)!;
+      if (at !== size) throw new RangeError(`${this.#where}: part ${part} is for byte ${at}, and stands at ${size}`);
+      if (bytes < this.#limits.minPart && part !== last) {
+        const message = `part ${part} has ${bytes} bytes; all but the last need ${this.#limits.minPart}`;
+        throw new RangeError(`${this.#where}: ${message}`);
+      }
+      size += bytes;
     }
-    return parts;
+    return { parts, size };
   }
 
   completed(): void {

@@ -21,8 +21,8 @@ export function dyingStore(store: Store, operations: number): Store {
   }
   const uploadOf = (upload: Upload): Upload => ({
     key: upload.key,
-    put: (part, body) => step(() => upload.put(part, body)),
-    copy: (part, source, range, etag) => step(() => upload.copy(part, source, range, etag)),
+    put: (part, at, body) => step(() => upload.put(part, at, body)),
+    copy: (part, at, source, range, etag) => step(() => upload.copy(part, at, source, range, etag)),
     complete: (condition) => step(() => upload.complete(condition)),
     abort: () => step(() => upload.abort()),
   });

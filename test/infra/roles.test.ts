@@ -74,7 +74,7 @@ const UPLOADED = '*/generations/0123456789abcdef/snapshots/0000ffff.snapshot.lz4
 /** A snapshot of more than one part, and the end of one who is stopped in the middle. */
 async function abandon(store: Store, key: string): Promise<void> {
   const upload = await store.upload(key);
-  await upload.put(1, Buffer.alloc(5 << 20));
+  await upload.put(1, 0, Buffer.alloc(5 << 20));
   await upload.abort();
 }
 

@@ -349,7 +349,7 @@ test('outcomes are inspected: locked keys, lies, denials and lost connections', 
       const { store, now } = await prepared();
       await (
         await store.upload('generations/0123456789abcdef/snapshots/00000000.snapshot.lz4')
-      ).put(1, Buffer.alloc(10));
+      ).put(1, 0, Buffer.alloc(10));
       const later = Date.now() + 8 * DAY; // the memory store starts uploads by the machine's clock
       const denied: Store = {
         ...store,

@@ -451,7 +451,11 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       const [third = Buffer.alloc(0), first = Buffer.alloc(0), second = Buffer.alloc(0)] = bodies;
       const upload = await store.upload('up/k');
       assert.equal(upload.key, 'up/k');
-      await Promise.all([upload.put(3, third), upload.put(1, first), upload.put(2, second)]);
+      await Promise.all([
+        upload.put(3, first.length + second.length, third),
+        upload.put(1, 0, first),
+        upload.put(2, first.length, second),
+      ]);
       assert.equal(await store.head('up/k'), undefined);
       assert.deepEqual(await collect(store.list('')), []);
       assert.deepEqual(await collect(store.folders('')), []);
@@ -468,17 +472,32 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     check('part numbers may have gaps, and a part written again is replaced', async (store) => {
       const size = sizeOfPart(store);
       const upload = await store.upload('k');
-      await upload.put(9, Buffer.from('end'));
-      await upload.put(2, Buffer.alloc(size, 1));
-      await upload.put(2, Buffer.alloc(size, 2));
+      await upload.put(9, size, Buffer.from('end'));
+      await upload.put(2, 0, Buffer.alloc(size, 1));
+      await upload.put(2, 0, Buffer.alloc(size, 2));
       await upload.complete();
       assert.ok((await store.get('k')).body.equals(Buffer.concat([Buffer.alloc(size, 2), Buffer.from('end')])));
+    });
+
+    check('parts that leave a gap, overlap, or move are no object', async (store) => {
+      const size = sizeOfPart(store);
+      for (const at of [size - 1, size + 1]) {
+        const upload = await store.upload('k');
+        await upload.put(1, 0, Buffer.alloc(size));
+        await upload.put(2, at, Buffer.from('end'));
+        await assert.rejects(upload.complete(), RangeError);
+        await assert.rejects(upload.put(3, -1, Buffer.from('x')), RangeError);
+        await assert.rejects(upload.put(2, size, Buffer.from('end')), RangeError);
+        await assert.rejects(upload.put(2, at, Buffer.from('more')), RangeError);
+        await upload.abort();
+        assert.equal(await store.head('k'), undefined);
+      }
     });
 
     check('one small part is enough, and replaces what was there', async (store) => {
       await store.put('k', Buffer.from('old'));
       const upload = await store.upload('k');
-      await upload.put(1, Buffer.from('new'));
+      await upload.put(1, 0, Buffer.from('new'));
       assert.equal((await store.get('k')).body.toString(), 'old');
       await upload.complete();
       assert.equal((await store.get('k')).body.toString(), 'new');
@@ -487,21 +506,21 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     check('misuse is refused: part numbers, no parts, too small a part, and after the end', async (store) => {
       const upload = await store.upload('k');
       for (const part of [0, -1, 1.5, store.limits.maxParts + 1]) {
-        await assert.rejects(upload.put(part, Buffer.from('x')), RangeError, String(part));
+        await assert.rejects(upload.put(part, 0, Buffer.from('x')), RangeError, String(part));
       }
       await assert.rejects(upload.complete(), TypeError);
       if (store.limits.minPart > 1) {
-        await upload.put(1, Buffer.alloc(store.limits.minPart - 1));
-        await upload.put(2, Buffer.from('x'));
+        await upload.put(1, 0, Buffer.alloc(store.limits.minPart - 1));
+        await upload.put(2, store.limits.minPart - 1, Buffer.from('x'));
         await assert.rejects(upload.complete(), RangeError);
       }
       await upload.abort();
-      await assert.rejects(upload.put(1, Buffer.from('x')), TypeError);
+      await assert.rejects(upload.put(1, 0, Buffer.from('x')), TypeError);
       await assert.rejects(upload.complete(), TypeError);
       const done = await store.upload('k');
-      await done.put(1, Buffer.from('x'));
+      await done.put(1, 0, Buffer.from('x'));
       await done.complete();
-      await assert.rejects(done.put(2, Buffer.from('x')), TypeError);
+      await assert.rejects(done.put(2, 1, Buffer.from('x')), TypeError);
       await assert.rejects(done.complete(), TypeError);
     });
 
@@ -511,9 +530,9 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       const size = sizeOfPart(store);
       const upload = await store.upload('to');
       await Promise.all([
-        upload.copy(1, "from/s p+%41&b=ü'(1).lz4", { offset: 11, length: size }, etag),
-        upload.copy(2, "from/s p+%41&b=ü'(1).lz4", { offset: 0, length: size + 1 }, etag),
-        upload.put(3, Buffer.from('tail')),
+        upload.copy(1, 0, "from/s p+%41&b=ü'(1).lz4", { offset: 11, length: size }, etag),
+        upload.copy(2, size, "from/s p+%41&b=ü'(1).lz4", { offset: 0, length: size + 1 }, etag),
+        upload.put(3, 2 * size + 1, Buffer.from('tail')),
       ]);
       await upload.complete('absent');
       const expected = [source.subarray(11, 11 + size), source.subarray(0, size + 1), Buffer.from('tail')];
@@ -525,23 +544,23 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       const { etag } = await store.put('from', randomBytes(size));
       const upload = await store.upload('to');
       const range = { offset: 0, length: sizeOfPart(store) };
-      const failure = await rejects(upload.copy(1, 'from', range, WRONG_ETAG), 'conflict', 'STORE_CONDITION');
+      const failure = await rejects(upload.copy(1, 0, 'from', range, WRONG_ETAG), 'conflict', 'STORE_CONDITION');
       assert.equal(failure.facts.key, 'from');
-      await rejects(upload.copy(1, 'nowhere', range, etag), 'missing', 'STORE_NO_OBJECT');
-      await assert.rejects(upload.copy(1, 'from', { offset: 0, length: 0 }, etag), RangeError);
-      await assert.rejects(upload.copy(1, 'from', { offset: -1, length: 5 }, etag), RangeError);
-      await assert.rejects(upload.copy(1, '../from', range, etag), RangeError);
+      await rejects(upload.copy(1, 0, 'nowhere', range, etag), 'missing', 'STORE_NO_OBJECT');
+      await assert.rejects(upload.copy(1, 0, 'from', { offset: 0, length: 0 }, etag), RangeError);
+      await assert.rejects(upload.copy(1, 0, 'from', { offset: -1, length: 5 }, etag), RangeError);
+      await assert.rejects(upload.copy(1, 0, '../from', range, etag), RangeError);
       const beyond = { offset: size - 10, length: 11 };
-      await rejects(upload.copy(1, 'from', beyond, etag), 'corrupt', 'RANGE_BEYOND_OBJECT');
+      await rejects(upload.copy(2, range.length, 'from', beyond, etag), 'corrupt', 'RANGE_BEYOND_OBJECT');
       await store.put('from', randomBytes(size));
-      await rejects(upload.copy(1, 'from', range, etag), 'conflict', 'STORE_CONDITION');
+      await rejects(upload.copy(1, 0, 'from', range, etag), 'conflict', 'STORE_CONDITION');
       await upload.abort();
       assert.deepEqual(await collect(store.unfinished('')), []);
     });
 
     check('complete("absent") loses to an object already there, aborts, and changes nothing', async (store) => {
       const upload = await store.upload('k');
-      await upload.put(1, Buffer.from('late'));
+      await upload.put(1, 0, Buffer.from('late'));
       await store.put('k', Buffer.from('early'));
       await rejects(upload.complete('absent'), 'conflict', 'STORE_CONDITION');
       assert.equal((await store.get('k')).body.toString(), 'early');
@@ -554,7 +573,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       const uploads = await Promise.all(
         Array.from({ length: 8 }, async (_, i): Promise<Upload> => {
           const upload = await store.upload('k');
-          await upload.put(1, Buffer.from(`upload ${i}`));
+          await upload.put(1, 0, Buffer.from(`upload ${i}`));
           return upload;
         }),
       );
@@ -565,7 +584,8 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
 
     check('abort drops the parts, any number of times, also while parts are on their way', async (store) => {
       const upload = await store.upload('k');
-      const writing = [1, 2, 3].map((part) => upload.put(part, Buffer.alloc(sizeOfPart(store))));
+      const size = sizeOfPart(store);
+      const writing = [0, 1, 2].map((part) => upload.put(part + 1, part * size, Buffer.alloc(size)));
       const settled = Promise.allSettled(writing);
       await upload.abort();
       await upload.abort();
@@ -577,9 +597,9 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     check('unfinished uploads are found below their prefix, and can be aborted from there', async (store) => {
       const before = Date.now();
       const kept = await store.upload('a/one');
-      await kept.put(1, Buffer.from('kept'));
+      await kept.put(1, 0, Buffer.from('kept'));
       const left = await store.upload('a/two');
-      await left.put(1, Buffer.from('left'));
+      await left.put(1, 0, Buffer.from('left'));
       await store.upload('b/three');
       const found = await collect(store.unfinished('a/'));
       assert.deepEqual(found.map(({ key }) => key).sort(), ['a/one', 'a/two']);
@@ -645,8 +665,8 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       assert.equal(upload.key, 'to');
       const [found] = await collect(scope.unfinished(''));
       assert.equal(found?.key, 'to');
-      await upload.copy(1, 'from', { offset: 0, length: sizeOfPart(store) }, etag);
-      await upload.put(2, Buffer.from('end'));
+      await upload.copy(1, 0, 'from', { offset: 0, length: sizeOfPart(store) }, etag);
+      await upload.put(2, sizeOfPart(store), Buffer.from('end'));
       await upload.complete('absent');
       assert.equal((await store.head('db/to'))?.size, sizeOfPart(store) + 3);
     });

@@ -49,8 +49,8 @@ switch (task) {
       await store.put(key, Buffer.alloc(200_000, randomBytes(1)));
       if (i % 2 === 0) {
         const upload = await store.upload(`churn/up/${id}`);
-        await upload.put(1, Buffer.alloc(100_000, i % 256));
-        await upload.put(2, Buffer.alloc(100_000, i % 256));
+        await upload.put(1, 0, Buffer.alloc(100_000, i % 256));
+        await upload.put(2, 100_000, Buffer.alloc(100_000, i % 256));
         await upload.complete();
       }
       if (i % 5 === 0) await store.delete([key]);

@@ -148,7 +148,7 @@ describe('files: the folder', () => {
     await store.put('db/generations/x/wal/1', Buffer.from('one'), 'absent');
     assert.equal(await readFile(join(directory, 'db/generations/x/wal/1'), 'utf8'), 'one');
     const upload = await store.upload('db/two');
-    await upload.put(1, Buffer.from('two'));
+    await upload.put(1, 0, Buffer.from('two'));
     await upload.complete('absent');
     assert.deepEqual(await allNames(directory), [
       'db',
@@ -158,6 +158,22 @@ describe('files: the folder', () => {
       'db/generations/x/wal/1',
       'db/two',
     ]);
+  });
+
+  test('parts go to their places in the file that becomes the object: nothing is joined', async () => {
+    const directory = await newFolder();
+    const store = filesStore(directory);
+    const { etag } = await store.put('from', Buffer.from('0123456789'));
+    const upload = await store.upload('to');
+    await upload.put(3, 7, Buffer.from('end'));
+    await upload.copy(2, 3, 'from', { offset: 2, length: 4 }, etag);
+    await upload.put(1, 0, Buffer.from('new'));
+    const [unseen] = (await allNames(directory)).filter((name) => name.startsWith('.seawall-upload-'));
+    const { ino } = await stat(join(directory, unseen!));
+    assert.equal(await readFile(join(directory, unseen!), 'utf8'), 'new2345end');
+    await upload.complete('absent');
+    assert.equal((await stat(join(directory, 'to'))).ino, ino);
+    assert.deepEqual((await allNames(directory)).filter((name) => name !== '.seawall-lock').sort(), ['from', 'to']);
   });
 
   test('folders that deletes or aborts emptied are removed, up to the root', async () => {
@@ -304,7 +320,7 @@ describe('files: the folder', () => {
     await rejects(store.put('c', Buffer.from('x')), 'unsupported', 'FILES_KEY_CLASH');
     await rejects(store.put('c', Buffer.from('x'), 'absent'), 'unsupported', 'FILES_KEY_CLASH');
     const upload = await store.upload('c');
-    await upload.put(1, Buffer.from('x'));
+    await upload.put(1, 0, Buffer.from('x'));
     await rejects(upload.complete('absent'), 'unsupported', 'FILES_KEY_CLASH');
     await upload.abort();
     await rejects(store.put('n'.repeat(250), Buffer.from('x')), 'unsupported', 'FILES_NAME_TOO_LONG');

@@ -20,7 +20,7 @@ test('memory: a copy from too small a source is refused', async () => {
   const store = memoryStore({ limits: S3_LIMITS });
   const { etag } = await store.put('small', Buffer.alloc(1000));
   const upload = await store.upload('to');
-  await rejects(upload.copy(1, 'small', { offset: 0, length: 10 }, etag), 'unsupported', 'STORE_COPY_SOURCE_SMALL');
+  await rejects(upload.copy(1, 0, 'small', { offset: 0, length: 10 }, etag), 'unsupported', 'STORE_COPY_SOURCE_SMALL');
 });
 
 test('memory: a store opened again holds the same objects', async () => {

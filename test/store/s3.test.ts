@@ -113,7 +113,7 @@ describe('s3: answers that were lost', () => {
     test(`a completion${condition ? ' "absent"' : ''} whose acknowledgement was lost is success`, async () => {
       const store = openS3();
       const upload = await store.upload('k');
-      await upload.put(1, Buffer.from('in parts'));
+      await upload.put(1, 0, Buffer.from('in parts'));
       const fault = failing('CompleteMultipartUpload', { kind: 'lost-ack', times: 1 });
       const { etag } = await upload.complete(condition);
       assert.equal(fault.hits, 1);
@@ -127,7 +127,7 @@ describe('s3: answers that were lost', () => {
   test('a completion of which every answer was lost is success too', async () => {
     const store = openS3({ maxAttempts: 2 });
     const upload = await store.upload('k');
-    await upload.put(1, Buffer.from('in parts'));
+    await upload.put(1, 0, Buffer.from('in parts'));
     failing('CompleteMultipartUpload', { kind: 'lost-ack' });
     await upload.complete('absent');
     assert.equal((await store.get('k')).body.toString(), 'in parts');
@@ -136,7 +136,7 @@ describe('s3: answers that were lost', () => {
   test('a completion that failed can be repeated', async () => {
     const store = openS3({ maxAttempts: 1 });
     const upload = await store.upload('k');
-    await upload.put(1, Buffer.from('in parts'));
+    await upload.put(1, 0, Buffer.from('in parts'));
     failing('CompleteMultipartUpload', { kind: 'status', status: 503, code: 'ServiceUnavailable', times: 1 });
     await rejects(upload.complete('absent'), 'unreachable', 'STORE_SERVER_ERROR');
     await upload.complete('absent');
@@ -162,7 +162,7 @@ describe('s3: 409, a conflicting request under way', () => {
   test('an upload must be made anew, and is aborted', async () => {
     const store = openS3();
     const upload = await store.upload('k');
-    await upload.put(1, Buffer.from('x'));
+    await upload.put(1, 0, Buffer.from('x'));
     server.faults.add({ kind: 'conflict-409' });
     await rejects(upload.complete('absent'), 'unreachable', 'STORE_UPLOAD_RESTART');
     assert.deepEqual(await collect(store.unfinished('')), []);
@@ -172,7 +172,7 @@ describe('s3: 409, a conflicting request under way', () => {
   test('an upload that lost to an object that is there now is a conflict', async () => {
     const store = openS3();
     const upload = await store.upload('k');
-    await upload.put(1, Buffer.from('x'));
+    await upload.put(1, 0, Buffer.from('x'));
     await store.put('k', Buffer.from('winner'));
     server.faults.add({ kind: 'conflict-409' });
     await rejects(upload.complete('absent'), 'conflict', 'STORE_CONDITION');
@@ -432,7 +432,7 @@ describe('s3: servers that fail', () => {
     const store = openS3({ maxAttempts: 1 });
     const upload = await store.upload('k');
     failing('UploadPart', { kind: 'status', status: 500, code: 'InternalError', times: 1 });
-    await rejects(upload.put(1, Buffer.from('x')), 'unreachable', 'STORE_SERVER_ERROR');
+    await rejects(upload.put(1, 0, Buffer.from('x')), 'unreachable', 'STORE_SERVER_ERROR');
     await upload.abort();
     assert.deepEqual(await collect(store.unfinished('')), []);
   });
