@@ -33,8 +33,8 @@ export interface PatchOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Blocks fetched by one request at most, and requests ahead of what is written. */
-const RUN_BLOCKS = 4;
+/** Stored bytes fetched by one request, unless a block has more, and requests ahead of what is written. */
+const RUN_BYTES = 3 << 20;
 const AHEAD = 3;
 
 /**
@@ -75,6 +75,7 @@ export async function patchSnapshot(
             open += bytes.length;
             if (!isUnchanged) release(bytes);
           }
+          if (piece.body !== undefined) release(piece.body);
         } else if (open < writer.leastCopy) {
           // What was encoded came out smaller than it was: it takes some more blocks to be a part.
           ranges = plan(next, open);
@@ -97,8 +98,9 @@ export async function patchSnapshot(
 
 /** Blocks from `first` on that are written; as stored in the old snapshot, where anything of them is still needed. */
 interface FetchedRun {
-  readonly first: number;
   readonly stored: readonly (Buffer | undefined)[];
+  /** What they are parts of. */
+  readonly body: Buffer | undefined;
 }
 
 /** The ranges to copy, and all blocks between them, in order; the latter fetched ahead of the consumer. */
@@ -108,15 +110,18 @@ function fetched(
   start: number,
   ranges: readonly BlockRange[],
 ): AsyncGenerator<BlockRange | FetchedRun> {
-  return mapOrdered(pieces(blocks, start, ranges), AHEAD, async (piece) => {
+  return mapOrdered(pieces(old, blocks, start, ranges), AHEAD, async (piece) => {
     if ('copied' in piece) return piece.copied;
     const { first, end } = piece;
-    if (!blocks.needsOld(first)) return { first, stored: new Array<undefined>(end - first).fill(undefined) };
-    return { first, stored: await old.stored(first, end - 1) };
+    if (!blocks.needsOld(first)) return { stored: new Array<undefined>(end - first).fill(undefined), body: undefined };
+    const run = { first, last: end - 1 };
+    const body = await old.fetch(run);
+    return { stored: old.cut(run, body), body };
   });
 }
 
 function* pieces(
+  old: BlockSnapshot,
   blocks: ChangedBlocks,
   start: number,
   ranges: readonly BlockRange[],
@@ -126,7 +131,8 @@ function* pieces(
     while (first < range.first) {
       const needed = blocks.needsOld(first);
       let end = first + 1;
-      while (end < range.first && end - first < RUN_BLOCKS && blocks.needsOld(end) === needed) end++;
+      const fits = (): boolean => !needed || old.rangeOf({ first, last: end }).length <= RUN_BYTES;
+      while (end < range.first && blocks.needsOld(end) === needed && fits()) end++;
       yield { first, end };
       first = end;
     }

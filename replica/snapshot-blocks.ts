@@ -106,7 +106,12 @@ export class BlockSnapshot {
 
   /** Blocks `first` to `last` as stored, each checked against its CRC. One request. */
   async stored(first: number, last: number): Promise<Buffer[]> {
-    const body = await this.fetch({ first, last });
+    const run = { first, last };
+    return this.cut(run, await this.fetch(run));
+  }
+
+  /** The blocks of a run that was fetched, as parts of it, each checked against its CRC. */
+  cut({ first, last }: BlockRun, body: Buffer): Buffer[] {
     const offset = this.offsets[first]!;
     const blocks: Buffer[] = [];
     for (let block = first; block <= last; block++) {

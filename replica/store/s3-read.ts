@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand, HeadBucketCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { SeawallError } from '../errors.ts';
+import { release } from '../release.ts';
 import { assertRange, describeRange, placeRange } from './keys.ts';
 import { backoffDelay } from './retry.ts';
 import type { S3Bucket } from './s3-bucket.ts';
@@ -88,7 +89,10 @@ export async function getS3(s3: S3Bucket, key: string, range: ByteRange | undefi
     reading = found;
     body = Buffer.allocUnsafe(found.length);
   });
-  for await (const piece of pieces) done += piece.copy(body, done);
+  for await (const piece of pieces) {
+    done += piece.copy(body, done);
+    release(piece);
+  }
   if (reading === undefined) throw noObject(s3.url, key);
   return { body, etag: reading.etag, size: reading.size, lastModified: reading.lastModified };
 }
