@@ -1,4 +1,5 @@
 /** The newest version of each page that a stretch of WAL holds, within a memory budget. */
+import { release } from './release.ts';
 
 const SLAB = 1 << 20;
 
@@ -100,7 +101,7 @@ export class Overlay {
       if (slot >= this.#most) {
         this.#complete = false;
         this.#slots.clear();
-        this.#slabs = [];
+        for (const slab of this.#slabs.splice(0)) release(slab);
         return;
       }
       this.#slots.set(page, slot);

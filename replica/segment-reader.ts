@@ -48,7 +48,7 @@ export interface SegmentFrames {
 const WHOLE = MAX_SEGMENT_RAW + MAX_SEGMENT_HEADER + (1 << 20);
 /** Segments fetched at the same time: as many as latency wants, and not more stored bytes than memory has room for. */
 const AHEAD = 16;
-const AHEAD_BYTES = 16 << 20;
+const AHEAD_BYTES = 8 << 20;
 
 /** The header of one segment, by a small ranged read; undefined for objects without one of ours. */
 export async function readSegmentHeader(
@@ -98,38 +98,45 @@ export async function* readWal(
   let index: number | undefined;
   let expected = 0;
   let scratch = Buffer.alloc(0);
-  for await (const { segment, key, opened } of mapOrdered(segments, AHEAD, open, room)) {
-    if (cursor === undefined || segment.index !== index) {
-      ({ index } = segment);
-      cursor = new WalCursor(generation, index);
-      expected = 0;
-    }
-    if (segment.offset !== expected) throw gap(generation, index, expected, key);
-    try {
-      if ('header' in opened) {
-        const { header, body } = opened;
-        if (scratch.length < header.rawLength) scratch = Buffer.allocUnsafeSlow(header.rawLength);
-        const frames = cursor.feed(decodeSegment(body, header, segment.codec, scratch));
-        release(body);
-        checkMarks(header, frames);
-        expected = segment.offset + header.rawLength;
-        yield { segment, header, frames, complete: true, tail: tailOf(cursor) };
-      } else {
-        let length = 0;
-        for await (const raw of opened.raw()) {
-          length += raw.length;
-          const frames = cursor.feed(raw);
-          yield { segment, header: undefined, frames, complete: false, tail: tailOf(cursor) };
+  try {
+    for await (const { segment, key, opened } of mapOrdered(segments, AHEAD, open, room)) {
+      if (cursor === undefined || segment.index !== index) {
+        ({ index } = segment);
+        cursor = new WalCursor(generation, index);
+        expected = 0;
+      }
+      if (segment.offset !== expected) throw gap(generation, index, expected, key);
+      try {
+        if ('header' in opened) {
+          const { header, body } = opened;
+          if (scratch.length < header.rawLength) {
+            release(scratch);
+            scratch = Buffer.allocUnsafeSlow(header.rawLength);
+          }
+          const frames = cursor.feed(decodeSegment(body, header, segment.codec, scratch));
+          release(body);
+          checkMarks(header, frames);
+          expected = segment.offset + header.rawLength;
+          yield { segment, header, frames, complete: true, tail: tailOf(cursor) };
+        } else {
+          let length = 0;
+          for await (const raw of opened.raw()) {
+            length += raw.length;
+            const frames = cursor.feed(raw);
+            yield { segment, header: undefined, frames, complete: false, tail: tailOf(cursor) };
+          }
+          expected = segment.offset + length;
+          yield { segment, header: undefined, frames: [], complete: true, tail: tailOf(cursor) };
         }
-        expected = segment.offset + length;
-        yield { segment, header: undefined, frames: [], complete: true, tail: tailOf(cursor) };
+        if (cursor.offset !== expected) {
+          throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
+        }
+      } catch (error) {
+        throw withKey(error, key);
       }
-      if (cursor.offset !== expected) {
-        throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
-      }
-    } catch (error) {
-      throw withKey(error, key);
     }
+  } finally {
+    release(scratch);
   }
 }
 

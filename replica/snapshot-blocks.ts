@@ -13,6 +13,7 @@ import {
 } from './format/snapshot.ts';
 import { parseSkippableHead, SKIPPABLE_OVERHEAD } from './format/skippable-frame.ts';
 import { mapOrdered } from './ordered.ts';
+import { release } from './release.ts';
 import type { ReadTicket } from './store/read-ticket.ts';
 import type { Store } from './store/store.ts';
 
@@ -160,15 +161,16 @@ export class BlockSnapshot {
   async hashes(): Promise<PageHashes> {
     const { footer, key } = this;
     const { pages, pageSize, checksum } = footer.facts;
-    const bytes = Buffer.allocUnsafe(pages * PAGE_HASH);
-    let at = 0;
-    for await (const chunk of this.#store.stream(key, { offset: this.#hashesStart, length: bytes.length })) {
-      at += chunk.copy(bytes, at);
-    }
-    if (crc32(bytes) !== footer.hashesCrc) {
+    const range = { offset: this.#hashesStart, length: pages * PAGE_HASH };
+    const hashes = await PageHashes.read(pageSize, pages, async (into) => {
+      let at = 0;
+      for await (const chunk of this.#store.stream(key, range)) {
+        at += chunk.copy(into, at);
+        release(chunk);
+      }
+      if (crc32(into) === footer.hashesCrc) return;
       throw corrupt('SNAPSHOT_HASHES_CRC', 'the page hashes do not match their CRC', { key });
-    }
-    const hashes = PageHashes.from(pageSize, bytes);
+    });
     if (hashes.checksum !== checksum) {
       throw corrupt('SNAPSHOT_CHECKSUM', 'the page hashes do not add up to the recorded checksum', {
         key,

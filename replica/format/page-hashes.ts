@@ -32,9 +32,15 @@ export function checkPageHash(code: string, page: number, content: Uint8Array, r
   });
 }
 
+/** The hasher copies what it is given into memory of its own, which grows to the longest and is never given back. */
+const MOST_AT_ONCE = 64 << 10;
+
 /** XXH32, as the LZ4 frame format uses it. */
 export function xxh32(bytes: Uint8Array, seed: number): number {
-  return hasher.h32Raw(bytes, seed);
+  if (bytes.length <= MOST_AT_ONCE) return hasher.h32Raw(bytes, seed);
+  const stream = hasher.create32(seed);
+  for (let at = 0; at < bytes.length; at += MOST_AT_ONCE) stream.update(bytes.subarray(at, at + MOST_AT_ONCE));
+  return stream.digest();
 }
 
 export function xxh32Stream(seed: number): XXHash<number> {
@@ -65,13 +71,12 @@ export class PageHashes {
     this.#zeros = new Uint8Array(pageSize);
   }
 
-  /** Takes over hashes read from a snapshot or a state file: 8 bytes each, little-endian, page 1 first. */
-  static from(pageSize: number, bytes: Uint8Array): PageHashes {
-    const pages = bytes.length / 8;
+  /** Hashes as a snapshot has them: 8 bytes each, little-endian, page 1 first. `read` fills in all of them. */
+  static async read(pageSize: number, pages: number, read: (into: Buffer) => Promise<void>): Promise<PageHashes> {
     const result = new PageHashes(pageSize, pages);
-    const hashes = Buffer.from(result.#hashes.buffer);
-    hashes.set(bytes);
-    if (!HOST_LITTLE) hashes.swap64();
+    const bytes = Buffer.from(result.#hashes.buffer);
+    await read(bytes);
+    if (!HOST_LITTLE) bytes.swap64();
     result.#join(new Int32Array(result.#hashes.buffer));
     result.#reach = pages;
     if (result.#lockPage <= pages) result.setHash(result.#lockPage, ABSENT);
@@ -144,10 +149,10 @@ export class PageHashes {
     return copy;
   }
 
-  /** As bytes, 8 for each page, little-endian. */
+  /** As bytes, 8 for each page, little-endian; good until a hash changes. */
   toBytes(): Buffer {
-    const bytes = Buffer.from(this.#hashes.slice(0, this.#pages).buffer);
-    return HOST_LITTLE ? bytes : bytes.swap64();
+    const bytes = Buffer.from(this.#hashes.buffer, 0, this.#pages * 8);
+    return HOST_LITTLE ? bytes : Buffer.from(bytes).swap64();
   }
 
   /** Takes hashes, as words, into the sum, or out of it. */

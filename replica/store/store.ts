@@ -20,7 +20,7 @@ export interface Store {
 
   /**
    * Reads an object, or a range of it, into memory. The body is exactly as long as was asked (a body cut short is
-   * `unreachable`, never a short result). A range past the end is an error (`corrupt`, RANGE_BEYOND_OBJECT).
+   * `unreachable`, never a short result) and the caller's, who may release it. A range past the end is an error (`corrupt`, RANGE_BEYOND_OBJECT).
    */
   get(key: string, range?: ByteRange): Promise<StoredObject>;
 
