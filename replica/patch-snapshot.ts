@@ -85,6 +85,7 @@ export async function patchSnapshot(
           next = piece.end;
           open = 0;
         }
+        if (next >= (ranges.at(-1)?.end ?? 0)) await writer.noMoreCopies();
         onProgress?.(blocks.bytesBefore(next), blocks.bytesBefore(blocks.count));
       }
     }

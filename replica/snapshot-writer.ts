@@ -80,6 +80,11 @@ export class SnapshotWriter {
     this.#copied += length;
   }
 
+  /** To be told when no more ranges follow, as soon as that is known. */
+  async noMoreCopies(): Promise<void> {
+    await this.#writer.noMoreCopies();
+  }
+
   /**
    * Makes the snapshot visible. Before that the page count and, where `facts.checksum` was given, the database checksum
    * are compared with the hashes; a difference throws `corrupt` (SNAPSHOT_MISMATCH). `conflict` when there is one.

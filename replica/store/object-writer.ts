@@ -5,6 +5,7 @@
  * The first bytes are given last, because a header tells what only the end of the content shows. So the first part is
  * held back until `finish`. Nothing is visible before that, and nothing stays behind after `abort`.
  */
+import { release } from '../release.ts';
 import { InFlight } from './in-flight.ts';
 import { copiedParts, partSizeFor } from './part-sizes.ts';
 import type { CopyRange, PutResult, Store, Upload } from './store.ts';
@@ -28,14 +29,14 @@ export class ObjectWriter {
   readonly #key: string;
   readonly #headLength: number;
   readonly #sizeBound: number;
-  readonly #copiesFollow: boolean;
   readonly #partSize: number;
   readonly #puts: InFlight;
   readonly #copies = new InFlight(COPIES);
   /** Buffers that were sent and can be filled again. */
   readonly #spare: Buffer[] = [];
-  /** What is gathered for the next part, and how far. */
-  #buffer: Buffer;
+  #copiesFollow: boolean;
+  /** What is gathered for the next part, if anything, and how far. */
+  #buffer: Buffer | undefined;
   #filled: number;
   /** The full part before it, where a copy may follow: should what is gathered be too little for a part, it joins it. */
   #held: Buffer | undefined;
@@ -70,7 +71,8 @@ export class ObjectWriter {
   async append(chunk: Buffer): Promise<void> {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#filled === this.#buffer.length) await this.#cut();
+      if (this.#filled === this.#buffer?.length) await this.#cut();
+      this.#buffer ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
       const copied = chunk.copy(this.#buffer, this.#filled, at);
       at += copied;
       this.#filled += copied;
@@ -84,7 +86,6 @@ export class ObjectWriter {
    */
   async copy(source: string, range: CopyRange, etag: string): Promise<void> {
     await this.#sendAll();
-    this.#buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
     const upload = await this.#started();
     for (const part of copiedParts(this.#store, range, this.#sizeBound)) {
       const number = ++this.#parts;
@@ -95,13 +96,21 @@ export class ObjectWriter {
     this.#position += range.length;
   }
 
+  /** Nothing has to be held back for the sake of copies any more. */
+  async noMoreCopies(): Promise<void> {
+    this.#copiesFollow = false;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) await this.#send(held);
+  }
+
   /** Supplies the first bytes and makes the object visible; `conflict` with 'absent' when it is there already. */
   async finish(head: Buffer, condition?: 'absent'): Promise<PutResult> {
     if (head.length !== this.#headLength) throw new RangeError(`head of ${head.length} bytes, not ${this.#headLength}`);
     try {
-      head.copy(this.#first ?? this.#held ?? this.#buffer);
+      head.copy(this.#first ?? this.#held ?? this.#buffer!);
       if (this.#first === undefined && this.#held === undefined) {
-        return await this.#store.put(this.#key, this.#buffer.subarray(0, this.#filled), condition);
+        return await this.#store.put(this.#key, this.#buffer!.subarray(0, this.#filled), condition);
       }
       await this.#sendAll();
       const first = this.#first!;
@@ -124,26 +133,27 @@ export class ObjectWriter {
 
   /** Begins a new part. */
   async #cut(): Promise<void> {
-    const full = this.#buffer;
-    if (!this.#copiesFollow) await this.#send(full);
-    else {
-      if (this.#held !== undefined) await this.#send(this.#held);
-      this.#held = full;
-    }
-    this.#buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#partSize);
+    const full = this.#buffer!;
+    this.#buffer = undefined;
     this.#filled = 0;
+    const next = this.#copiesFollow ? this.#held : full;
+    if (this.#copiesFollow) this.#held = full;
+    if (next !== undefined) await this.#send(next);
   }
 
   /** Sends all that is gathered, in parts that are large enough for others to follow. */
   async #sendAll(): Promise<void> {
     const held = this.#held;
-    const rest = this.#buffer.subarray(0, this.#filled);
-    this.#held = undefined;
+    const buffer = this.#buffer;
+    const rest = buffer?.subarray(0, this.#filled);
+    this.#held = this.#buffer = undefined;
     this.#filled = 0;
-    if (held !== undefined && rest.length < this.#store.limits.minPart) await this.#send(Buffer.concat([held, rest]));
-    else {
+    if (held !== undefined && rest !== undefined && rest.length < this.#store.limits.minPart) {
+      this.#spare.push(held, buffer!);
+      await this.#send(Buffer.concat([held, rest]));
+    } else {
       if (held !== undefined) await this.#send(held);
-      if (rest.length > 0) await this.#send(rest);
+      if (rest !== undefined && rest.length > 0) await this.#send(rest);
     }
   }
 
@@ -159,8 +169,14 @@ export class ObjectWriter {
     const upload = await this.#started();
     await this.#puts.start(async () => {
       await upload.put(number, at, part);
-      if (part.length === this.#partSize) this.#spare.push(part);
+      this.#takeBack(part);
     });
+  }
+
+  /** The memory of a part that was sent is used again, but for parts that were joined. */
+  #takeBack(part: Buffer): void {
+    if (part.buffer.byteLength === this.#partSize) this.#spare.push(Buffer.from(part.buffer));
+    else release(part);
   }
 
   async #started(): Promise<Upload> {
