@@ -209,6 +209,23 @@ test('a snapshot that another run made meanwhile is taken for done if it is of t
   }
 });
 
+test('the memory of what was fetched is given back, of blocks and of WAL', async () => {
+  const store = memoryStore();
+  await writeDirtyReplica(store, { size: 12 * MIB, dirty: Array.from({ length: 120 }, (_, i) => 1 + i * 25) });
+  const bodies: Buffer[] = [];
+  const watched: Store = {
+    ...store,
+    get: async (key, range) => {
+      const found = await store.get(key, range);
+      if (found.body.length > 100_000) bodies.push(found.body);
+      return found;
+    },
+  };
+  await compacted(watched);
+  assert.ok(bodies.length >= 3, `${bodies.length} fetched`);
+  for (const { length } of bodies) assert.equal(length, 0);
+});
+
 /** Snapshot 1 of another state. */
 async function writeOther(store: Store): Promise<void> {
   const { current } = await loadTimeline(store);
