@@ -34,7 +34,7 @@ export interface PatchOptions {
 }
 
 /** Stored bytes fetched by one request, unless a block has more, and requests ahead of what is written. */
-const RUN_BYTES = 3 << 20;
+const RUN_BYTES = 2 << 20;
 const AHEAD = 3;
 
 /**

@@ -133,8 +133,9 @@ export class PageHashes {
       this.#sum[0]! ^= this.#hashes[page - 1]!;
       this.#hashes[page - 1] = ABSENT;
     }
-    for (let page = this.#pages + 1; page <= pages; page++) {
-      if (this.#hashes[page - 1] === ABSENT && page !== this.#lockPage) this.set(page, this.#zeros);
+    const words = new Int32Array(this.#hashes.buffer);
+    for (let page = this.#pages + 1, at = 2 * this.#pages; page <= pages; page++, at += 2) {
+      if (words[at] === 0 && words[at + 1] === 0 && page !== this.#lockPage) this.set(page, this.#zeros);
     }
     this.#pages = pages;
     this.#reach = pages;
