@@ -10,8 +10,8 @@ import { crc32 } from 'node:zlib';
 import { ChangedBlocks } from './changed-blocks.ts';
 import { planCopies, type BlockRange } from './copy-plan.ts';
 import type { Codec } from './format/codec.ts';
-import { BLOCK_SIZE } from './format/block-room.ts';
-import { hashPage, type PageHashes } from './format/page-hashes.ts';
+import { BLOCK_SIZE, blockRoom, hashRoom } from './format/block-room.ts';
+import type { PageHashes } from './format/page-hashes.ts';
 import { mapOrdered } from './ordered.ts';
 import { release } from './release.ts';
 import { firstBlockOf, type BlockSnapshot } from './snapshot-blocks.ts';
@@ -149,8 +149,6 @@ class Patcher {
   readonly #wal: WalPages;
   readonly #codec: Codec;
   readonly #hashes: PageHashes;
-  /** Used again for each block: fresh memory would cost as much as the codec. */
-  readonly #scratch = Buffer.alloc(BLOCK_SIZE);
 
   constructor(old: BlockSnapshot, blocks: ChangedBlocks, wal: WalPages, codec: Codec, hashes: PageHashes) {
     this.#old = old;
@@ -165,16 +163,13 @@ class Patcher {
     const first = this.#blocks.firstPage(block);
     const overlay = await this.#wal.covering(first);
     const kept = stored === undefined ? 0 : this.#blocks.keptOf(block);
-    const raw = this.#scratch.subarray(0, this.#blocks.rawLength(block));
-    if (stored !== undefined) this.#old.decode(block, stored, this.#scratch);
+    // From here on nothing else is unpacked: all of it is done in the one room for blocks.
+    const raw = blockRoom(this.#blocks.rawLength(block));
+    if (stored !== undefined) this.#old.decode(block, stored, blockRoom(BLOCK_SIZE));
     raw.fill(0, kept);
     overlay?.applyTo(raw, first);
     const { pageSize } = this.#hashes;
-    const hashes = new BigUint64Array(raw.length / pageSize);
-    for (let i = 0, at = 0; at < raw.length; i++, at += pageSize) {
-      hashes[i] = hashPage(first + i, raw.subarray(at, at + pageSize));
-    }
-    this.#hashes.setHashes(first, hashes);
+    this.#hashes.setHashes(first, hashRoom(first, pageSize, raw.length / pageSize));
     return this.#codec.encodeBlock(raw);
   }
 }
