@@ -33,6 +33,8 @@ export interface HoldSettings {
   readonly whole: Turns;
   /** Told while a reader or writer of the app keeps the snapshot from beginning. */
   readonly onBlocked: (by: Blocker) => void;
+  /** What goes on while one does, between two tries. */
+  readonly meanwhile?: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The disk that captured segments may take, the WAL may take in their place; never less than an index is long. */
@@ -90,6 +92,7 @@ async function begin(hold: (locking: boolean) => SealResult, settings: HoldSetti
     const result = hold(locking);
     if (result.kind === 'sealed') return result.wal;
     if (locking) settings.onBlocked(result.by);
+    await settings.meanwhile?.(settings.signal);
     await settings.whole.giveWay(sleep(TRY_PAUSE, undefined, { signal: settings.signal }));
   }
 }

@@ -16,7 +16,7 @@ export interface SnapshotWork {
   readonly limits: HoldLimits;
   /** The caller has a turn of these. */
   readonly whole: Turns;
-  /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */
+  /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. A try to begin captures, too. */
   readonly shipCaptured: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -38,6 +38,7 @@ export async function takeSnapshot(
     onBlocked: (by: string) => {
       emit({ type: 'blocked', by });
     },
+    meanwhile: work.shipCaptured,
   };
   const hold = (locking: boolean): SealResult => follower.hold(locking);
   return underHeldSnapshot(live, hold, settings, async (_, signal, progressed) => {

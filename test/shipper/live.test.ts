@@ -10,7 +10,7 @@ import { snapshotKey } from '../../replica/layout.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { loadTimeline, type Generation } from '../../replica/timeline.ts';
 import { seeds } from '../history/seeded.ts';
-import { Scene } from './scene.ts';
+import { Scene, until } from './scene.ts';
 import { append, committedIn, LEDGER_SCHEMA } from './writers/ledger.ts';
 import { open } from './writers/library.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
@@ -152,6 +152,33 @@ test('snapshot() makes a snapshot at the end of an index, from which restores go
   assert.equal(generation.snapshots.length, new Set([first, ...keys]).size);
   assertSameBytes(readFileSync((await scene.restore()).path), scene.image(), RERUN);
   assert.deepEqual(scene.reasons(), ['new-replica'], RERUN);
+  await shipper.stop();
+  db.close();
+});
+
+test('a snapshot that waits for a long reader of the app holds no shipping up, and keeps nothing in staging', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  db.exec('CREATE TABLE t (b)');
+  const shipper = await scene.ship({ segmentSize: '64KiB', stagingLimit: 0 });
+  const reader = new Database(scene.database);
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM t').get();
+  db.exec('INSERT INTO t VALUES (randomblob(3000))');
+  const snapshot = shipper.snapshot();
+  await until(() => scene.events.some(({ type }) => type === 'blocked'), 5000);
+  for (let i = 0; i < 2000; i++) {
+    db.exec('INSERT INTO t VALUES (randomblob(3000))');
+    if (i % 20 === 0) await sleep(20);
+  }
+  await shipper.sync();
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  reader.close();
+  assert.match(await snapshot, /snapshots/);
+  assert.deepEqual(
+    scene.events.filter(({ type }) => type === 'lost'),
+    [],
+  );
   await shipper.stop();
   db.close();
 });
