@@ -20,11 +20,14 @@ import { WalWriter } from './wal-writer.ts';
 import { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './written-file.ts';
 
-/** Bytes of WAL pages held in memory; as many as the second where they are all, so that none is written by itself. */
-const WRITE_MEMORY = { usual: 16 << 20, ofAll: 32 << 20 };
+/**
+ * Bytes of WAL pages held in memory: a share of what is free, within bounds; and at least `ofAll` where that holds all of
+ * them, since each page that is written by itself, with the blocks around it in pieces, costs more than its bytes.
+ */
+const WRITE_MEMORY = { share: 1 / 32, least: 16 << 20, most: 128 << 20, ofAll: 32 << 20 };
 
 export interface ImageWriteOptions {
-  /** Bytes of WAL pages held in memory. */
+  /** Bytes of WAL pages held in memory; by default what the machine has free, from 16 to 128 MiB. */
   readonly memory?: number;
   /** Threads that decode beside the main one; by default what the machine has, where it pays. */
   readonly threads?: number;
@@ -97,5 +100,7 @@ export async function writeImage(
 function memoryFor({ indexes }: RestorePlan): number {
   const ends = indexes.map(({ segments }) => segments.at(-1)).map((last) => (last === undefined ? 0 : last.offset + 2 * last.size)); // prettier-ignore
   const bytes = ends.reduce((sum, end) => sum + end, 0);
-  return bytes <= WRITE_MEMORY.ofAll ? WRITE_MEMORY.ofAll : WRITE_MEMORY.usual;
+  const { share, least, most, ofAll } = WRITE_MEMORY;
+  const room = Math.min(Math.max(process.availableMemory() * share, least), most);
+  return bytes <= ofAll ? Math.max(room, ofAll) : room;
 }
