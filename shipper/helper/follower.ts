@@ -255,7 +255,6 @@ export class Follower {
    * before is captured then. The present point becomes the start of the next index.
    */
   hold(locking: boolean): SealResult {
-    if (locking) this.captureTheRest(); // so that little is left to be taken under the lock
     const result = this.#keeping((take) => this.#live.hold(take, locking));
     if (result.kind === 'sealed' && this.#point.offset > 0) this.#endIndex(result.wal);
     // A try under the lock moves the pin even in vain.

@@ -33,8 +33,8 @@ export interface HoldSettings {
   readonly whole: Turns;
   /** Told while a reader or writer of the app keeps the snapshot from beginning. */
   readonly onBlocked: (by: Blocker) => void;
-  /** What goes on while one does, between two tries. */
-  readonly meanwhile?: (signal: AbortSignal) => Promise<void>;
+  /** Comes before each try that takes a lock, so that little is left to be done under it. */
+  readonly before?: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The disk that captured segments may take, the WAL may take in their place; never less than an index is long. */
@@ -89,10 +89,13 @@ async function begin(hold: (locking: boolean) => SealResult, settings: HoldSetti
   for (let tries = 0; ; tries++) {
     settings.signal.throwIfAborted();
     const locking = tries % LOCK_EVERY === 0;
+    if (locking) {
+      await settings.before?.(settings.signal);
+      settings.signal.throwIfAborted();
+    }
     const result = hold(locking);
     if (result.kind === 'sealed') return result.wal;
     if (locking) settings.onBlocked(result.by);
-    await settings.meanwhile?.(settings.signal);
     await settings.whole.giveWay(sleep(TRY_PAUSE, undefined, { signal: settings.signal }));
   }
 }

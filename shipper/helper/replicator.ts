@@ -263,10 +263,10 @@ export class Replicator {
   }
 
   /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
-  async #shipCommitted(): Promise<void> {
+  async #shipCommitted(signal = this.#abort.signal): Promise<void> {
     const goal = this.#placeWaiters();
     while (goal !== undefined) {
-      await this.#shipStaged(this.#abort.signal);
+      await this.#shipStaged(signal);
       const { follower } = this.#database;
       if (this.#stopping || follower === undefined || follower.captured(goal)) return;
       if (!this.#database.capture()) return;
@@ -330,6 +330,7 @@ export class Replicator {
         signal,
         whole,
         limits: holdLimits(this.#context.settings),
+        shipCommitted: (held) => this.#shipCommitted(held),
         shipCaptured: (held) => this.#shipStaged(held),
       }),
     );

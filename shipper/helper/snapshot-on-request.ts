@@ -16,7 +16,9 @@ export interface SnapshotWork {
   readonly limits: HoldLimits;
   /** The caller has a turn of these. */
   readonly whole: Turns;
-  /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. A try to begin captures, too. */
+  /** Captures and ships all that is committed: it goes on while a reader of the app keeps the snapshot from beginning. */
+  readonly shipCommitted: (signal: AbortSignal) => Promise<void>;
+  /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */
   readonly shipCaptured: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -38,7 +40,7 @@ export async function takeSnapshot(
     onBlocked: (by: string) => {
       emit({ type: 'blocked', by });
     },
-    meanwhile: work.shipCaptured,
+    before: work.shipCommitted,
   };
   const hold = (locking: boolean): SealResult => follower.hold(locking);
   return underHeldSnapshot(live, hold, settings, async (_, signal, progressed) => {
