@@ -275,8 +275,7 @@ export class Follower {
       // WAL's whole life, and the states inside the repeated part are no restore points.
       this.#replayed = sameLife ? boundary.frames : 0;
       this.#boundary = undefined;
-      // Between the end of the former index and the move of the pin the app may have committed: the pin stands there.
-      this.#pinnedFrames = undefined;
+      this.#pinnedFrames = 0;
       this.#checkpointer.restarted();
     }
     const life = this.#life;

@@ -197,7 +197,7 @@ export class LiveDatabase {
    * old pin still keeps every frame in place. Returns whether the index is sealed.
    */
   sealIdle(take: Take): boolean {
-    if (this.#beginIdle(this.#spare, take) === undefined) return false;
+    if (this.#beginIdle([this.#spare], take) === undefined) return false;
     this.#handOver();
     return true;
   }
@@ -220,18 +220,22 @@ export class LiveDatabase {
    * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
    */
   hold(take: Take, locking: boolean): SealResult {
-    const wal = this.#beginIdle('snapshotReader', take);
+    // Together with the pin: what is committed from now on is beyond both.
+    const wal = this.#beginIdle(['snapshotReader', this.#spare], take);
     if (wal === undefined) return locking ? this.seal(take, true) : { kind: 'blocked', by: 'checkpoint' };
-    this.advancePin();
+    this.#handOver();
     return { kind: 'sealed', wal };
   }
 
-  /** Begins a read of the database file alone; leaves the reader as it was when that cannot be now. */
-  #beginIdle(reader: Role, take: Take): WalIndex | undefined {
+  /** Begins reads of the database file alone, of one state; leaves the readers as they were when that cannot be now. */
+  #beginIdle(readers: readonly Role[], take: Take): WalIndex | undefined {
     const before = this.walIndex();
     if (before === undefined || before.backfilled !== before.frames) return undefined;
-    beginRead(this.#connections.get(reader));
+    const end = (): void => {
+      for (const reader of readers) this.#connections.end(reader);
+    };
     try {
+      for (const reader of readers) beginRead(this.#connections.get(reader));
       const after = this.walIndex();
       const still =
         after?.frames === before.frames && after.backfilled === after.frames && after.salt1 === before.salt1;
@@ -240,10 +244,10 @@ export class LiveDatabase {
         return after;
       }
     } catch (error) {
-      this.#connections.end(reader);
+      end();
       throw error;
     }
-    this.#connections.end(reader);
+    end();
     return undefined;
   }
 

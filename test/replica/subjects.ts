@@ -52,12 +52,14 @@ export async function segmentSubject(seed: number, codecName: CodecName): Promis
 export async function snapshotSubject(seed: number, codecName: CodecName, pages: number): Promise<Subject> {
   const store = memoryStore();
   const random = new Seeded(seed);
+  // Each has a name of its own, or one would be another's with other content, and only who reads all of it could tell.
+  const index = pages;
   const image = Buffer.alloc(pages * 512);
   for (let at = 0; at < image.length; at += 512)
     (random.chance(0.5) ? random.text(512) : random.noise(512)).copy(image, at);
   const facts = {
     generation: GENERATION,
-    index: 3,
+    index,
     pageSize: 512,
     pages,
     time: 1e12,
@@ -66,8 +68,8 @@ export async function snapshotSubject(seed: number, codecName: CodecName, pages:
   };
   const file = { mode: 0o600, uid: 1, gid: 2 };
   await writeSnapshot(store, { ...facts, parent: 'ffeeddccbbaa9988', file }, codec(codecName), blocksOf(image));
-  const key = snapshotKey(GENERATION, 3, codecName);
-  const ref = (size: number): SnapshotRef => ({ index: 3, codec: codecName, size, lastModified: 0 });
+  const key = snapshotKey(GENERATION, index, codecName);
+  const ref = (size: number): SnapshotRef => ({ index, codec: codecName, size, lastModified: 0 });
   const whole: Reader = async (from, size) => (await readWholeSnapshot(from, GENERATION, ref(size))).hashes.checksum;
   const blocks: Reader = async (from, size) => {
     const opened = await openSnapshot(from, GENERATION, ref(size));

@@ -232,16 +232,12 @@ test('an outage in the middle of snapshot() gives it up, and shipping goes on wh
   db.pragma('journal_size_limit = 0');
   const shipper = await scene.ship({ ...SMALL, sealAt: '1MiB', stagingLimit: '1MiB' });
   await shipper.sync();
-  // The claim is read before the snapshot is held: from then on nothing is taken.
-  let held = false;
+  // Whether there is one already is asked for while it is held.
   const outage = server.faults.add({
-    kind: 'status',
-    status: 503,
-    code: 'SlowDown',
-    match: (request) => {
-      held ||= request.method === 'GET' && request.key.endsWith('/claim');
-      return held && isSegmentPut(request);
-    },
+    kind: 'slow',
+    latency: 3000,
+    times: 1,
+    match: ({ method, key }) => method === 'HEAD' && key.includes('/snapshots/'),
   });
   const [failure] = await Promise.all([shipper.snapshot().catch((error: unknown) => error), commits(db, 700)]);
   assert.ok(failure instanceof SeawallError && failure.code === 'SNAPSHOT_GIVEN_UP', String(failure));

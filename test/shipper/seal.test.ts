@@ -34,7 +34,7 @@ class Followed implements Disposable {
   readonly #scratch = new Scratch();
   readonly #path: string;
 
-  /** `beginning` is called before the pin moves, when the app may commit but nothing is followed yet. */
+  /** `beginning` is called when the moment of the snapshot is over and the pin has not moved. */
   constructor(beginning?: (scene: Followed) => void) {
     this.#path = join(this.#scratch.path, 'app.db');
     this.app = new Database(this.#path, { timeout: 0 });
@@ -43,7 +43,6 @@ class Followed implements Disposable {
     this.app.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)');
     this.live = LiveDatabase.open(this.#path);
     this.staging = new Staging(join(this.#scratch.path, 'staging'), { memory: 2 ** 30, disk: 2 ** 30 });
-    const advancePin = this.live.advancePin.bind(this.live);
     if (beginning !== undefined) {
       this.app.pragma('wal_checkpoint(PASSIVE)');
       assert.equal(
@@ -51,13 +50,8 @@ class Followed implements Disposable {
         true,
         'the pin stands on the database file alone',
       );
-      this.live.advancePin = () => {
-        beginning(this);
-        return advancePin();
-      };
     }
-    const held = this.live.hold(() => undefined, true);
-    this.live.advancePin = advancePin;
+    const held = this.live.hold(() => beginning?.(this), true);
     assert.equal(held.kind, 'sealed');
     const { salt1, salt2, frames } = held.wal;
     const hashes = hashesOf(readFileSync(this.#path));
@@ -183,8 +177,6 @@ test('before the lock is taken, most is copied into the database file, though th
  * begins anew: at once, or after we looked for something to copy.
  */
 function restartWhileTaken(scene: Followed, when: 'at once' | 'after copying'): { readonly restarted: boolean } {
-  scene.commit();
-  scene.follower.look(); // finds out where the pin may stand
   for (let i = 0; i < 7; i++) scene.commit();
   const advancePin = scene.live.advancePin.bind(scene.live);
   const checkpointPassive = scene.live.checkpointPassive.bind(scene.live);
