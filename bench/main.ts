@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every figure against a reference measured in the same run, side by side.
  *
- *     npm run bench                      some eighteen minutes
+ *     npm run bench                      half an hour
  *     npm run bench -- --full            longer runs, larger databases
  *     npm run bench -- --only writes     one of them; may be given several times
  *     npm run bench -- --json            every figure by name
