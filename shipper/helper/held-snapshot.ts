@@ -89,8 +89,8 @@ async function begin(hold: (locking: boolean) => SealResult, settings: HoldSetti
   for (let tries = 0; ; tries++) {
     settings.signal.throwIfAborted();
     const locking = tries % LOCK_EVERY === 0;
-    if (locking) {
-      await settings.before?.(settings.signal);
+    if (locking && settings.before !== undefined) {
+      await settings.whole.giveWay(settings.before(settings.signal)); // it waits for the store
       settings.signal.throwIfAborted();
     }
     const result = hold(locking);
