@@ -47,13 +47,14 @@ export async function beginShipping(
     readonly codec: Codec;
     readonly signal: AbortSignal;
     readonly upload: UploadSettings;
+    /** Told while a reader or writer of the app keeps it from beginning. */
+    readonly onBlocked: (by: Blocker) => void;
   },
 ): Promise<Begun> {
   const { live, store, emit, settings } = context;
   const { cause, codec, signal } = work;
   const from = performance.now();
   const milliseconds = (): number => Math.round(performance.now() - from);
-  let blocked: string | undefined;
   const common = {
     codec,
     signal,
@@ -62,10 +63,7 @@ export async function beginShipping(
     again: work.again,
     whole: context.whole,
     limits: holdLimits(settings),
-    onBlocked: (by: Blocker) => {
-      if (blocked !== by) emit({ type: 'blocked', by });
-      blocked = by;
-    },
+    onBlocked: work.onBlocked,
   };
   const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
     uploadSegment(store, segment, { ...work.upload, signal: held });

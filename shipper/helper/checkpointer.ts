@@ -64,7 +64,7 @@ export class Checkpointer {
         used: frames * size,
         pending: (wal.frames - wal.backfilled) * size,
         get fileSize() {
-          return live.walFileSize();
+          return live.files.walSize();
         },
         indexAge: this.#indexSince === undefined ? 0 : clock - this.#indexSince,
         sincePassive: clock - this.#lastPassive,
@@ -109,7 +109,7 @@ export class Checkpointer {
     this.#flushedSince ??= performance.now();
     this.#flushes++;
     this.#flushedFrames = frames;
-    void this.#live.flushWal().finally(() => {
+    void this.#live.files.flushWal().finally(() => {
       this.#flushing = false;
     });
   }
@@ -131,6 +131,6 @@ export class Checkpointer {
     this.#sealedFrames = frames;
     this.#blockedBy = undefined;
     this.#blockedTries = 0;
-    if (this.#live.walFileSize() >= this.#limits.shrinkAt) this.#live.shrinkWal();
+    if (this.#live.files.walSize() >= this.#limits.shrinkAt) this.#live.shrinkWal();
   }
 }

@@ -18,26 +18,24 @@ import { segmentKey } from '../../replica/layout.ts';
 import type { ReplicaEnd } from '../../replica/replica-end.ts';
 import { encodeFrame, encodeWalHeader, frameSize, lockPage, parseWalHeader } from '../../replica/wal/format.ts';
 import type { CapturedSegment } from './capture.ts';
-import { fileBlocks } from './generation-start.ts';
-import type { LiveDatabase } from './live-database.ts';
+import type { HeldImage } from './held-image.ts';
 
-/** Pages that differ, ascending. Reads the whole database file, which a held snapshot keeps still. */
+/** Pages that differ, ascending. Reads the whole database. */
 export async function differingPages(
-  live: LiveDatabase,
-  pages: number,
+  image: HeldImage,
   expected: PageHashes,
   signal: AbortSignal,
   progressed: () => void,
 ): Promise<number[]> {
   const differing: number[] = [];
-  const lock = lockPage(live.pageSize);
+  const { pageSize } = image;
+  const lock = lockPage(pageSize);
   let page = 0;
-  for await (const block of fileBlocks(live, pages, signal, progressed)) {
-    for (let at = 0; at < block.length; at += live.pageSize) {
+  for await (const block of image.blocks(signal, progressed)) {
+    for (let at = 0; at < block.length; at += pageSize) {
       page++;
       if (page === lock) continue;
-      const same =
-        page <= expected.pages && hashPage(page, block.subarray(at, at + live.pageSize)) === expected.get(page);
+      const same = page <= expected.pages && hashPage(page, block.subarray(at, at + pageSize)) === expected.get(page);
       if (!same) differing.push(page);
     }
   }
@@ -46,8 +44,7 @@ export async function differingPages(
 
 /** A page that both have, with the same content; undefined when there is none. */
 export function pageInCommon(
-  pageSize: number,
-  pages: number,
+  { pages, pageSize }: Pick<HeldImage, 'pages' | 'pageSize'>,
   expected: number,
   differing: readonly number[],
 ): number | undefined {
@@ -62,8 +59,8 @@ interface Limits {
 }
 
 /** Ends the replica's last index by a transaction that writes `page` as it is in the replica. */
-export function endOfIndex(live: LiveDatabase, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
-  const [segment] = transaction(live, end, end, [page], end.state, limits);
+export function endOfIndex(image: HeldImage, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
+  const [segment] = transaction(image, end, end, [page], end.state, limits);
   return segment!;
 }
 
@@ -72,37 +69,39 @@ export function endOfIndex(live: LiveDatabase, end: ReplicaEnd, page: number, li
  * last segment is a restore point.
  */
 export function differenceSegments(
-  live: LiveDatabase,
+  image: HeldImage,
   end: ReplicaEnd,
   differing: readonly number[],
-  after: { readonly pages: number; readonly time: number },
+  time: number,
   limits: Limits,
 ): Generator<CapturedSegment> {
   const place = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
   // A database that only shrank differs in no page; the commit says how long it is.
-  return transaction(live, end, place, differing.length === 0 ? [1] : differing, after, limits);
+  const pages = differing.length === 0 ? [1] : differing;
+  return transaction(image, end, place, pages, { pages: image.pages, time }, limits);
 }
 
 /** The rest of the transaction that the replica ends in: pages in which the database differs from what it wrote by now. */
 export function restOfTransaction(
-  live: LiveDatabase,
+  image: HeldImage,
   end: ReplicaEnd,
-  pages: readonly number[],
-  after: { readonly pages: number; readonly time: number },
+  differing: readonly number[],
+  time: number,
   limits: Limits,
 ): Generator<CapturedSegment> {
-  return transaction(live, end, end, pages.length === 0 ? [1] : pages, after, limits);
+  const pages = differing.length === 0 ? [1] : differing;
+  return transaction(image, end, end, pages, { pages: image.pages, time }, limits);
 }
 
 function* transaction(
-  live: LiveDatabase,
+  image: HeldImage,
   end: ReplicaEnd,
   from: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'>,
   pages: readonly number[],
   after: { readonly pages: number; readonly time: number },
   limits: Limits,
 ): Generator<CapturedSegment> {
-  const { pageSize } = live;
+  const { pageSize } = image;
   const perSegment = Math.max(Math.floor(limits.segmentSize / frameSize(pageSize)), 1);
   const opening = from.wal === undefined ? newWalHeader(pageSize) : Buffer.alloc(0);
   const wal = from.wal ?? parseWalHeader(opening);
@@ -112,7 +111,7 @@ function* transaction(
     const parts: Buffer[] = at === 0 ? [opening] : [];
     const some = pages.slice(at, at + perSegment);
     for (const page of some) {
-      const content = live.readFile((page - 1) * pageSize, pageSize);
+      const content = image.read(page, 1);
       const commitPages = page === pages.at(-1) ? after.pages : 0;
       const { frame, sum: next } = encodeFrame(wal, sum, page, commitPages, content);
       sum = next;

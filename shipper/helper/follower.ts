@@ -21,6 +21,8 @@ export interface Boundary {
   readonly salt2: number;
   /** Frames of that life that belong to older history. */
   readonly frames: number;
+  /** Whether they are all in the database file, and the pin stands on that alone. */
+  readonly sealed: boolean;
 }
 
 export interface FollowerSettings extends CheckpointLimits {
@@ -229,7 +231,7 @@ export class Follower {
     }
   }
 
-  readonly #fromWal: WalBytes = { read: (offset, length) => this.#live.readWal(offset, length), letGo: release };
+  readonly #fromWal: WalBytes = { read: (offset, length) => this.#live.files.readWal(offset, length), letGo: release };
 
   /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
   #captureOne(wal: WalIndex, why: 'asked-for' | 'urgent' = 'urgent', from: WalBytes = this.#fromWal): boolean {
@@ -298,7 +300,7 @@ export class Follower {
 
   /** After a seal whose end counts as the end of an index whatever the WAL does next. */
   #endIndex(wal: WalIndex): void {
-    this.#boundary = { salt1: wal.salt1, salt2: wal.salt2, frames: wal.frames };
+    this.#boundary = { salt1: wal.salt1, salt2: wal.salt2, frames: wal.frames, sealed: true };
     this.#life = undefined;
     this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
     this.#seen = [];
@@ -319,7 +321,8 @@ export class Follower {
   }
 
   #maintain(wal: WalIndex, what: Occasion): void {
-    const ended = this.#boundary !== undefined;
+    // One that is not sealed yet is looked after like an index: a checkpoint of the app may wait for the pin to move.
+    const ended = this.#boundary?.sealed === true;
     const moved = this.#keeping((take) =>
       this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
         advancePin: () => {

@@ -1,19 +1,16 @@
-/**
- * Starts a generation: the claim to it, and a snapshot of the whole database at the end of a WAL index.
- */
+/** Starts a generation: the claim to it, and a snapshot of the whole database. */
 import { randomBytes } from 'node:crypto';
-import { setImmediate as breathe } from 'node:timers/promises';
 import { findClaim, readClaim, writeClaim, type Claim } from '../../replica/control.ts';
 import { isKind } from '../../replica/errors.ts';
 import type { Codec } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
-import { underHeldSnapshot, type HoldSettings } from './held-snapshot.ts';
-import type { LiveDatabase, SealResult } from './live-database.ts';
+import type { HeldImage } from './held-image.ts';
+import { holdOfAll, underHeldSnapshot, type HoldSettings } from './held-snapshot.ts';
+import type { LiveDatabase } from './live-database.ts';
 import { takenOver } from './uploader.ts';
 
 export interface Owner {
@@ -50,9 +47,9 @@ export async function startGeneration(
   settings: GenerationSettings,
 ): Promise<StartedGeneration> {
   const former = await readFormerClaim(store, settings);
-  return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed) => {
-    const pages = live.snapshotPages();
-    const hashes = await hashFile(live, pages, signal, progressed);
+  return underHeldSnapshot(live, holdOfAll(live), settings, async ({ image, boundary }, signal, progressed) => {
+    const { pages } = image;
+    const hashes = await hashImage(image, signal, progressed);
     const generation = randomBytes(8).toString('hex');
     const time = Math.max(settings.now(), settings.notBefore, former?.claim?.since ?? 0);
     const state = { pages, checksum: hashes.checksum, time };
@@ -62,10 +59,10 @@ export async function startGeneration(
       pageSize: live.pageSize,
       ...state,
       reason: settings.reason,
-      file: live.owner(),
+      file: live.files.owner(),
       ...(former?.claim && { parent: former.claim.generation }),
     };
-    const blocks = fileBlocks(live, pages, signal, (done, total) => {
+    const blocks = image.blocks(signal, (done, total) => {
       progressed();
       settings.onProgress(done, total);
     });
@@ -77,40 +74,12 @@ export async function startGeneration(
   });
 }
 
-/** Begins a snapshot where nothing needs to be captured before: a difference or a new generation covers it. */
-export function holdAll(live: LiveDatabase): (locking: boolean) => SealResult {
-  return (locking) => live.hold(() => undefined, locking);
-}
-
-/** The database file in blocks, as the held snapshot keeps it. */
-export async function* fileBlocks(
-  live: LiveDatabase,
-  pages: number,
-  signal: AbortSignal,
-  onProgress?: (done: number, total: number) => void,
-): AsyncGenerator<Buffer> {
-  const total = pages * live.pageSize;
-  for (let at = 0; at < total; at += BLOCK_SIZE) {
-    signal.throwIfAborted();
-    const length = Math.min(BLOCK_SIZE, total - at);
-    const block = live.readFile(at, length);
-    if (block.length === length) yield block;
-    else yield Buffer.concat([block, Buffer.alloc(length - block.length)]); // past the file's end, as SQLite reads it
-    onProgress?.(at + length, total);
-    await breathe();
-  }
-}
-
-async function hashFile(
-  live: LiveDatabase,
-  pages: number,
-  signal: AbortSignal,
-  progressed: () => void,
-): Promise<PageHashes> {
-  const hashes = new PageHashes(live.pageSize, pages);
+async function hashImage(image: HeldImage, signal: AbortSignal, progressed: () => void): Promise<PageHashes> {
+  const { pages, pageSize } = image;
+  const hashes = new PageHashes(pageSize, pages);
   let page = 0;
-  for await (const block of fileBlocks(live, pages, signal, progressed)) {
-    for (let at = 0; at < block.length; at += live.pageSize) hashes.set(++page, block.subarray(at, at + live.pageSize));
+  for await (const block of image.blocks(signal, progressed)) {
+    for (let at = 0; at < block.length; at += pageSize) hashes.set(++page, block.subarray(at, at + pageSize));
   }
   hashes.commit(pages);
   return hashes;

@@ -1,6 +1,6 @@
 /**
- * A held snapshot: the database file stands still at the end of a WAL index while it is read and uploaded, and the app
- * goes on writing to a WAL that nobody may checkpoint.
+ * A held snapshot: one state of the database, as a rule its file at the end of a WAL index, stands still while it is read
+ * and uploaded, and the app goes on writing to a WAL that nobody may checkpoint.
  *
  * So the WAL grows for as long as the snapshot is held. While the store takes what it is given, that is the price of a
  * large database; when the store is away, the snapshot is given up at a bound, and the WAL is let go.
@@ -9,7 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../replica/errors.ts';
 import { frameSize } from '../../replica/wal/format.ts';
 import type { Settings } from '../options.ts';
-import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
+import type { Boundary } from './follower.ts';
+import { HeldImage } from './held-image.ts';
+import type { Blocker, Held, LiveDatabase, SealResult } from './live-database.ts';
 import type { Turns } from './turns.ts';
 import type { WalIndex } from './wal-index.ts';
 
@@ -18,6 +20,8 @@ const TRY_PAUSE = 5;
 const LOCK_EVERY = 20;
 /** Milliseconds between two looks at how much a snapshot costs. */
 const WATCH_PAUSE = 100;
+/** Milliseconds for which an index is tried to be ended before the snapshot begins within it. */
+const END_PATIENCE = 1000;
 
 export interface HoldLimits {
   /** Bytes the WAL may grow by while the store takes nothing. */
@@ -42,8 +46,31 @@ export function holdLimits(settings: Settings): HoldLimits {
   return { most: Math.max(settings.stagingLimit, settings.sealAt), patience: settings.retryMax };
 }
 
+/** A try to begin a snapshot; only one that is `locking` may take the write lock, for milliseconds. */
+export type Hold = (locking: boolean) => Held | SealResult;
+
+/**
+ * Tries of a snapshot that stands for all that was committed before. It is at the end of an index as a rule: one that
+ * begins within an index has that index shipped from its start again. A reader that the app never ends, a writer of many
+ * minutes, a full disk can keep an index from ending, so that is not insisted on.
+ */
+export function holdOfAll(live: LiveDatabase): Hold {
+  const from = performance.now();
+  return (locking) => {
+    const result = live.hold(() => undefined, locking);
+    const inVain = result.kind === 'blocked' && performance.now() - from >= END_PATIENCE;
+    return inVain ? (live.holdAtFrame(locking) ?? result) : result;
+  };
+}
+
 /** What goes on under a held snapshot; `progressed` is to be called whenever the store took something. */
-export type HeldWork<T> = (wal: WalIndex, signal: AbortSignal, progressed: () => void) => Promise<T>;
+export type HeldWork<T> = (held: HeldState, signal: AbortSignal, progressed: () => void) => Promise<T>;
+
+export interface HeldState {
+  readonly image: HeldImage;
+  /** Where in the WAL it ends. */
+  readonly boundary: Boundary;
+}
 
 /**
  * Begins a snapshot by `hold`, as soon as the app lets it, and does `work` under it; lets it go in any case. Throws
@@ -51,7 +78,7 @@ export type HeldWork<T> = (wal: WalIndex, signal: AbortSignal, progressed: () =>
  */
 export async function underHeldSnapshot<T>(
   live: LiveDatabase,
-  hold: (locking: boolean) => SealResult,
+  hold: Hold,
   settings: HoldSettings,
   work: HeldWork<T>,
 ): Promise<T> {
@@ -63,7 +90,8 @@ export async function underHeldSnapshot<T>(
   signal.addEventListener('abort', endWithAll);
   let watch: NodeJS.Timeout | undefined;
   try {
-    const wal = await begin(hold, settings);
+    const begun = await begin(hold, settings);
+    const { kind, wal } = begun;
     let progress = performance.now();
     watch = setInterval(() => {
       const stalled = performance.now() - progress;
@@ -72,7 +100,10 @@ export async function underHeldSnapshot<T>(
       live.releaseSnapshot();
       held.abort(tooLong(limits, stalled));
     }, WATCH_PAUSE);
-    const result = await work(wal, held.signal, () => {
+    const image = await HeldImage.of(live, begun, held.signal);
+    const { salt1, salt2, frames } = wal;
+    const boundary = { salt1, salt2, frames, sealed: kind === 'sealed' };
+    const result = await work({ image, boundary }, held.signal, () => {
       progress = performance.now();
     });
     // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
@@ -85,7 +116,7 @@ export async function underHeldSnapshot<T>(
   }
 }
 
-async function begin(hold: (locking: boolean) => SealResult, settings: HoldSettings): Promise<WalIndex> {
+async function begin(hold: Hold, settings: HoldSettings): Promise<Held> {
   for (let tries = 0; ; tries++) {
     settings.signal.throwIfAborted();
     const locking = tries % LOCK_EVERY === 0;
@@ -94,7 +125,7 @@ async function begin(hold: (locking: boolean) => SealResult, settings: HoldSetti
       settings.signal.throwIfAborted();
     }
     const result = hold(locking);
-    if (result.kind === 'sealed') return result.wal;
+    if (result.kind !== 'blocked') return result;
     if (locking) settings.onBlocked(result.by);
     await settings.whole.giveWay(sleep(TRY_PAUSE, undefined, { signal: settings.signal }));
   }

@@ -1,24 +1,17 @@
 /**
- * A live database under the helper's hand: the pin, the checkpoints, and the bytes of its files.
+ * A live database under the helper's hand: the pin, the checkpoints, and the ends of WAL indexes.
  *
  * The pin is a read transaction that is always held by one of two connections, handed over before it is let go. While
  * it stands on a frame, SQLite cannot restart the WAL; while it stands on the database file alone (after everything
  * was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So no frame leaves the WAL that the
  * pin's holder did not let go knowingly.
- *
- * POSIX locks vanish when any descriptor of a file is closed in the process: the descriptors here are opened after the
- * first connection and closed after the last.
  */
-import { closeSync, fdatasync, fstatSync, openSync, readSync } from 'node:fs';
-import { promisify } from 'node:util';
-import type { FileOwner } from '../../replica/format/snapshot.ts';
 import { ContinuityLost } from './capture.ts';
 import { beginRead, Connections, type Role } from './connections.ts';
-import { inodeOf, LeftBehind } from './left-behind.ts';
+import type { LeftBehind } from './left-behind.ts';
+import { LiveFiles } from './live-files.ts';
 import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
-import { readWalIndex, type WalIndex } from './wal-index.ts';
-
-const datasync = promisify(fdatasync);
+import type { WalIndex } from './wal-index.ts';
 
 /** How long the write lock may be tried for at a time, milliseconds. */
 const LOCK_TRIES_MS = 25;
@@ -36,6 +29,12 @@ export type SealResult =
   /** Ended at the committed frames that `wal` tells of. */
   { readonly kind: 'sealed'; readonly wal: WalIndex } | { readonly kind: 'blocked'; readonly by: Blocker };
 
+/** Where a snapshot was begun: at the end of an index, or at a frame of one that goes on. */
+export interface Held {
+  readonly kind: 'sealed' | 'at-frame';
+  readonly wal: WalIndex;
+}
+
 /**
  * `writer`: the write lock was never free. `reader`: a read transaction of the app keeps frames from being copied.
  * `checkpoint`: one of the app's is under way. `disk`: the disk of the database is full or fails.
@@ -50,12 +49,8 @@ export interface OpenOptions {
 export class LiveDatabase {
   readonly path: string;
   readonly pageSize: number;
+  readonly files: LiveFiles;
   readonly #connections: Connections;
-  readonly #shm: number;
-  readonly #file: number;
-  readonly #wal: number;
-  readonly #inode: bigint;
-  readonly #shmInode: bigint;
   #pinned: 'reader' | 'otherReader' = 'reader';
 
   /**
@@ -87,31 +82,12 @@ export class LiveDatabase {
     if (mode !== 'wal') throw notWal(path, String(mode));
     this.pageSize = checkpointer.pragma('page_size', { simple: true }) as number;
     beginRead(connections.get(this.#pinned));
-    // From here on until close(), the descriptors stay open.
-    this.#shm = openSync(`${path}-shm`, 'r');
-    this.#file = openSync(path, 'r');
-    this.#wal = openSync(`${path}-wal`, 'r');
-    this.#inode = fstatSync(this.#file, { bigint: true }).ino;
-    this.#shmInode = fstatSync(this.#shm, { bigint: true }).ino;
+    this.files = new LiveFiles(path);
   }
 
-  /** Pages and permissions as the file system tells them. */
-  owner(): FileOwner {
-    const { mode, uid, gid } = fstatSync(this.#file);
-    return { mode: mode & 0o7777, uid, gid };
-  }
-
-  /**
-   * True when the paths no longer lead to the files that are open: someone put another database in its place, or took
-   * it away. Nothing may be checkpointed then, since old frames in a new file are a mixture of both.
-   */
-  replaced(): boolean {
-    return inodeOf(this.path) !== this.#inode || inodeOf(`${this.path}-shm`) !== this.#shmInode;
-  }
-
-  /** Throws {@link ContinuityLost} (`database-replaced`) when they do not: then nothing may be done with it any more. */
+  /** Throws {@link ContinuityLost} (`database-replaced`): then nothing may be done with it any more. */
   checkPlace(): void {
-    if (!this.replaced()) return;
+    if (!this.files.replaced()) return;
     throw new ContinuityLost('database-replaced', `${this.path} or its -shm is another file now, or gone`);
   }
 
@@ -120,16 +96,10 @@ export class LiveDatabase {
     this.#connections.rest();
   }
 
-  /** Size and time of change of the database file; a checkpoint changes them, and little else may. */
-  fileStamp(): string {
-    const { size, mtimeNs } = fstatSync(this.#file, { bigint: true });
-    return `${size} ${mtimeNs}`;
-  }
-
   /** The committed end of the WAL; undefined while it is being changed this very moment. */
   walIndex(): WalIndex | undefined {
     for (let i = 0; i < 16; i++) {
-      const found = readWalIndex(this.#shm);
+      const found = this.files.walIndex();
       if (found !== undefined) return found;
       // A writer that was killed in the middle of its change leaves it so until a reader sets it right.
       if (i === 8) {
@@ -138,26 +108,6 @@ export class LiveDatabase {
       }
     }
     return undefined;
-  }
-
-  /** Bytes of the WAL file; fewer when it ends before. */
-  readWal(offset: number, length: number): Buffer {
-    return readAt(this.#wal, offset, length);
-  }
-
-  /** Has the disk take what was written to the WAL, beside everything else. What goes wrong, a checkpoint will tell. */
-  async flushWal(): Promise<void> {
-    await datasync(this.#wal).catch(() => undefined);
-  }
-
-  /** Size of the WAL file on disk, bytes. */
-  walFileSize(): number {
-    return fstatSync(this.#wal).size;
-  }
-
-  /** Bytes of the database file; stable only while a snapshot is held. */
-  readFile(offset: number, length: number): Buffer {
-    return readAt(this.#file, offset, length);
   }
 
   /**
@@ -227,19 +177,46 @@ export class LiveDatabase {
     return { kind: 'sealed', wal };
   }
 
+  /**
+   * Begins a snapshot at the newest frame, and moves the pin there, however little of the WAL is in the database file:
+   * for when the app keeps an index from ending. Frames up to there stay in the WAL as long as the pin. With `locking`
+   * it works beside any writer that lets the lock go at times; undefined when it cannot be now.
+   */
+  holdAtFrame(locking: boolean): Held | undefined {
+    const begin = (): WalIndex | undefined => this.#beginAtOneState(['snapshotReader', this.#spare]);
+    let wal = begin();
+    if (wal === undefined && locking && this.#lockWriter()) {
+      try {
+        wal = begin();
+      } finally {
+        this.#connections.end('writer');
+      }
+    }
+    if (wal === undefined) return undefined;
+    this.#handOver();
+    return { kind: 'at-frame', wal };
+  }
+
   /** Begins reads of the database file alone, of one state; leaves the readers as they were when that cannot be now. */
   #beginIdle(readers: readonly Role[], take: Take): WalIndex | undefined {
+    return this.#beginAtOneState(readers, ({ frames, backfilled }) => frames === backfilled, take);
+  }
+
+  /** Begins reads of one state that fits; leaves the readers as they were when that cannot be now. */
+  #beginAtOneState(
+    readers: readonly Role[],
+    fits: (wal: WalIndex) => boolean = () => true,
+    take: Take = () => undefined,
+  ): WalIndex | undefined {
     const before = this.walIndex();
-    if (before === undefined || before.backfilled !== before.frames) return undefined;
+    if (before === undefined || !fits(before)) return undefined;
     const end = (): void => {
       for (const reader of readers) this.#connections.end(reader);
     };
     try {
       for (const reader of readers) beginRead(this.#connections.get(reader));
       const after = this.walIndex();
-      const still =
-        after?.frames === before.frames && after.backfilled === after.frames && after.salt1 === before.salt1;
-      if (still) {
+      if (after?.frames === before.frames && after.salt1 === before.salt1 && fits(after)) {
         take(after);
         return after;
       }
@@ -340,7 +317,7 @@ export class LiveDatabase {
       // Then the WAL stays, which is no loss.
     }
     this.#connections.closeAll(true);
-    for (const fd of [this.#wal, this.#shm, this.#file]) closeSync(fd);
+    this.files.close();
   }
 
   /**
@@ -349,8 +326,7 @@ export class LiveDatabase {
    */
   abandon(): LeftBehind {
     this.#connections.closeAll(false);
-    for (const fd of [this.#wal, this.#file]) closeSync(fd);
-    return new LeftBehind(this.#shm, this.#shmInode);
+    return this.files.leave();
   }
 
   /** Does something while the app cannot commit; a moment that lasts. Without the lock where it cannot be had. */
@@ -391,14 +367,3 @@ export class LiveDatabase {
 
 /** Nobody notifies it. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
-
-function readAt(fd: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  while (at < length) {
-    const read = readSync(fd, bytes, at, length - at, offset + at);
-    if (read === 0) return bytes.subarray(0, at);
-    at += read;
-  }
-  return bytes;
-}

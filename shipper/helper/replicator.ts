@@ -12,13 +12,14 @@ import type { Settings } from '../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../protocol.ts';
 import { beginShipping } from './begin-shipping.ts';
 import { ContinuityLost, type CapturedSegment } from './capture.ts';
+import { Continuity } from './continuity.ts';
 import { FollowedDatabase } from './followed-database.ts';
 import { Follower } from './follower.ts';
 import type { Owner } from './generation-start.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { holdLimits } from './held-snapshot.ts';
-import type { LiveDatabase } from './live-database.ts';
+import type { Blocker, LiveDatabase } from './live-database.ts';
 import { Pause } from './pause.ts';
 import { SegmentShipping } from './segment-shipping.ts';
 import type { Look, Rounds } from './rounds.ts';
@@ -26,6 +27,7 @@ import { Shipped } from './shipped.ts';
 import { takeSnapshot } from './snapshot-on-request.ts';
 import { SnapshotRequests } from './snapshot-requests.ts';
 import { Staging } from './staging.ts';
+import { stopLimit } from './stop-limit.ts';
 import { SyncWaiters, type Place } from './sync-waiters.ts';
 import type { Turns } from './turns.ts';
 import { Fenced, type UploadSettings } from './uploader.ts';
@@ -58,11 +60,10 @@ export class Replicator {
   readonly #snapshots = new SnapshotRequests();
   readonly #pause = new Pause();
   readonly #database: FollowedDatabase;
-  #era = 0;
-  /** How continuity was lost, until it is regained. */
-  #lost: ContinuityLost | undefined;
-  /** Ends what goes on under the present era; `#abort` ends everything. */
-  #attempt = new AbortController();
+  /** Its signal ends what goes on under the present era; `#abort` ends everything. */
+  readonly #continuity = new Continuity();
+  /** What keeps a snapshot from beginning that is waited for now. */
+  #blockedBy: Blocker | undefined;
   #urgent = false;
   #stopping = false;
   #running: Promise<unknown> | undefined;
@@ -106,7 +107,7 @@ export class Replicator {
   /** The end of everything committed by now; undefined while there is no generation to measure by. */
   #committed(): Place | undefined {
     const committed = this.#database.committed();
-    return committed && { era: this.#era, ...committed };
+    return committed && { era: this.#continuity.era, ...committed };
   }
 
   /** Makes a snapshot at the end of the present index; answers its key. */
@@ -121,6 +122,7 @@ export class Replicator {
     const { settings } = this.#context;
     const { problem } = this.#health;
     const { follower } = this.#database;
+    const blockedBy = follower?.blockedBy ?? this.#blockedBy;
     return {
       state: this.#health.state,
       database: settings.database,
@@ -128,8 +130,8 @@ export class Replicator {
       ...this.#shipped.facts(),
       behind: follower === undefined || this.#staging.length > 0 || follower.hasNews(),
       staged: this.#staging.bytes,
-      ...(this.#lost !== undefined && { lost: this.#lost.reason }),
-      ...(follower?.blockedBy !== undefined && { blockedBy: follower.blockedBy }),
+      ...(this.#continuity.cause !== undefined && { lost: this.#continuity.cause }),
+      ...(blockedBy !== undefined && { blockedBy }),
       ...(problem !== undefined && { problem }),
       memory: process.memoryUsage.rss(),
       pid: process.pid,
@@ -147,20 +149,7 @@ export class Replicator {
       await this.#end('stopped');
       throw new SeawallError('refused', 'STOPPED_WAITING', `stopped while there was no database to follow: ${why}`);
     }
-    const limit = AbortSignal.timeout(timeout);
-    const gaveUp = new Promise<never>((_, reject) => {
-      limit.addEventListener('abort', () => {
-        const { problem } = this.#health;
-        const why = problem === undefined ? '' : ` (${problem.message})`;
-        reject(
-          new SeawallError(
-            'unreachable',
-            'STOP_TIMEOUT',
-            `not everything was uploaded within ${timeout} ms${why}; the rest is shipped at the next start`,
-          ),
-        );
-      });
-    });
+    const gaveUp = stopLimit(timeout, () => this.#health.problem);
     try {
       await Promise.race([this.sync(), gaveUp]);
       if (this.#heartbeat.wanted) await Promise.race([this.#beat(), gaveUp]);
@@ -186,8 +175,8 @@ export class Replicator {
       while (!this.#stopping) {
         const passed = performance.now();
         this.#urgent = false;
-        if (this.#lost !== undefined) await this.#begin(this.#lost.reason);
-        if (this.#lost !== undefined) continue;
+        if (this.#continuity.lost !== undefined) await this.#begin(this.#continuity.lost.reason);
+        if (this.#continuity.lost !== undefined) continue;
         started();
         await this.#shipCommitted();
         await this.#takeSnapshots();
@@ -219,7 +208,7 @@ export class Replicator {
   }
 
   #mayPause(): boolean {
-    return !this.#stopping && this.#lost === undefined && !this.#urgent && !this.#snapshots.waiting;
+    return !this.#stopping && this.#continuity.lost === undefined && !this.#urgent && !this.#snapshots.waiting;
   }
 
   /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
@@ -231,31 +220,33 @@ export class Replicator {
     const { settings, now } = this.#context;
     const live = this.#database.live!;
     this.#staging.clear();
-    this.#era++;
-    this.#lost = undefined;
-    this.#attempt = new AbortController();
+    this.#continuity.begin();
     if (this.#stopping) return;
-    const { signal } = this.#attempt;
+    const { era, signal } = this.#continuity;
     this.#health.enter('snapshotting');
     try {
       const started = await beginShipping(
         { ...this.#context, live },
         {
           cause,
-          again: this.#context.again || this.#era > 1,
+          again: this.#context.again || era > 1,
           newest: this.#shipped.end?.point.state.time ?? 0,
           codec: this.#codec,
           signal,
           upload: this.#uploadSettings(signal),
+          onBlocked: this.#onBlocked,
         },
       );
       this.#health.succeeded('store');
       this.#shipping.claimed(started.reached.index);
-      this.#shipped.began(this.#era, started);
+      this.#shipped.began(era, started);
       this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started));
+      this.#continuity.regained();
     } catch (error) {
       this.#database.lostBy(error);
       return;
+    } finally {
+      this.#blockedBy = undefined;
     }
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
@@ -294,7 +285,7 @@ export class Replicator {
     }
     this.#health.succeeded('store');
     if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile: this segment is the last of it
-    this.#shipped.segment(this.#era, segment, now());
+    this.#shipped.segment(this.#continuity.era, segment, now());
     emit({
       type: 'segment',
       key: segment.key,
@@ -316,13 +307,20 @@ export class Replicator {
       else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
         this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
       } else if (error instanceof Fenced) throw error;
+    } finally {
+      this.#blockedBy = undefined;
     }
   }
+
+  readonly #onBlocked = (by: Blocker): void => {
+    if (this.#blockedBy !== by) this.#context.emit({ type: 'blocked', by });
+    this.#blockedBy = by;
+  };
 
   async #takeSnapshot(live: LiveDatabase, follower: Follower): Promise<string> {
     const gone = await this.#shipping.checkClaim(this.#abort.signal);
     if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
-    const { signal } = this.#attempt;
+    const { signal } = this.#continuity;
     const { whole } = this.#context;
     const { key, size } = await whole.take(signal, () =>
       takeSnapshot({ ...this.#context, live }, follower, {
@@ -330,6 +328,7 @@ export class Replicator {
         signal,
         whole,
         limits: holdLimits(this.#context.settings),
+        onBlocked: this.#onBlocked,
         shipCommitted: (held) => this.#shipCommitted(held),
         shipCaptured: (held) => this.#shipStaged(held),
       }),
@@ -366,14 +365,11 @@ export class Replicator {
   }
 
   #lose(lost: ContinuityLost): void {
-    const replaced = lost.reason === 'database-replaced';
-    if (this.#lost !== undefined && (!replaced || this.#lost.reason === lost.reason)) return;
+    if (!this.#continuity.lose(lost)) return;
     // What was captured of a file that was replaced is shipped yet; all else cannot be gone on with.
-    if (!replaced) this.#staging.clear();
-    this.#lost = lost;
+    if (lost.reason !== 'database-replaced') this.#staging.clear();
     this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
     this.#waiters.unplace();
-    this.#attempt.abort(lost);
     this.#pause.end();
   }
 
@@ -400,7 +396,7 @@ export class Replicator {
 
   #abortAll(reason: unknown): void {
     this.#abort.abort(reason);
-    this.#attempt.abort(reason);
+    this.#continuity.end(reason);
   }
 
   #rejectAll(error: unknown): void {

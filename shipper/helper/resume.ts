@@ -11,8 +11,9 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import { differenceSegments, differingPages, endOfIndex, pageInCommon, restOfTransaction } from './difference.ts';
 import type { Boundary } from './follower.ts';
-import { holdAll, readFormerClaim, type FormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
-import { underHeldSnapshot } from './held-snapshot.ts';
+import { readFormerClaim, type FormerClaim, takeClaim, type GenerationSettings } from './generation-start.ts';
+import type { HeldImage } from './held-image.ts';
+import { holdOfAll, underHeldSnapshot } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { Fenced } from './uploader.ts';
 
@@ -51,14 +52,15 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
   const impossible = (reason: string): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
   if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
 
-  return underHeldSnapshot(live, holdAll(live), settings, async (boundary, signal, progressed): Promise<Resumed> => {
-    const pages = live.snapshotPages();
-    const differing = await differingPages(live, pages, end.hashes, signal, progressed);
+  return underHeldSnapshot(live, holdOfAll(live), settings, async (held, signal, progressed): Promise<Resumed> => {
+    const { image, boundary } = held;
+    const { pages } = image;
+    const differing = await differingPages(image, end.hashes, signal, progressed);
     if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
       return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
     }
     const time = Math.max(settings.now(), end.state.time);
-    const planned = plan(live, end, differing, { pages, time }, settings);
+    const planned = plan(image, end, differing, time, settings);
     if (planned === undefined) return impossible('mostly-different');
     await takeClaim(store, claim, end.generation, time, settings.owner);
     let last: CapturedSegment | undefined;
@@ -96,21 +98,21 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
 
 /** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */
 function plan(
-  live: LiveDatabase,
+  image: HeldImage,
   end: ReplicaEnd,
   differing: readonly number[],
-  after: { readonly pages: number; readonly time: number },
+  time: number,
   settings: ResumeSettings,
 ): { readonly way: 'unchanged' | 'difference'; readonly segments: Iterable<CapturedSegment> } | undefined {
   if (end.unfinished) {
-    return { way: 'difference', segments: restOfTransaction(live, end, differing, after, settings) };
+    return { way: 'difference', segments: restOfTransaction(image, end, differing, time, settings) };
   }
-  const common = pageInCommon(live.pageSize, after.pages, end.hashes.pages, differing);
+  const common = pageInCommon(image, end.hashes.pages, differing);
   if (common === undefined) return undefined;
-  const isSame = differing.length === 0 && after.pages === end.hashes.pages;
+  const isSame = differing.length === 0 && image.pages === end.hashes.pages;
   function* segments(): Generator<CapturedSegment> {
-    yield endOfIndex(live, end, common!, settings);
-    if (!isSame) yield* differenceSegments(live, end, differing, after, settings);
+    yield endOfIndex(image, end, common!, settings);
+    if (!isSame) yield* differenceSegments(image, end, differing, time, settings);
   }
   return { way: isSame ? 'unchanged' : 'difference', segments: segments() };
 }

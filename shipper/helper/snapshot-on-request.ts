@@ -5,9 +5,8 @@ import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { ShipperEvent } from '../protocol.ts';
 import type { Follower } from './follower.ts';
-import { fileBlocks } from './generation-start.ts';
 import { underHeldSnapshot, type HoldLimits } from './held-snapshot.ts';
-import type { LiveDatabase, SealResult } from './live-database.ts';
+import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
 import type { Turns } from './turns.ts';
 
 export interface SnapshotWork {
@@ -16,6 +15,8 @@ export interface SnapshotWork {
   readonly limits: HoldLimits;
   /** The caller has a turn of these. */
   readonly whole: Turns;
+  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
+  readonly onBlocked: (by: Blocker) => void;
   /** Captures and ships all that is committed: it goes on while a reader of the app keeps the snapshot from beginning. */
   readonly shipCommitted: (signal: AbortSignal) => Promise<void>;
   /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */
@@ -37,21 +38,19 @@ export async function takeSnapshot(
     signal: work.signal,
     limits: work.limits,
     whole: work.whole,
-    onBlocked: (by: string) => {
-      emit({ type: 'blocked', by });
-    },
+    onBlocked: work.onBlocked,
     before: work.shipCommitted,
   };
   const hold = (locking: boolean): SealResult => follower.hold(locking);
-  return underHeldSnapshot(live, hold, settings, async (_, signal, progressed) => {
+  return underHeldSnapshot(live, hold, settings, async ({ image }, signal, progressed) => {
     const { generation, index, state } = follower.point;
-    const facts = { generation, index, pageSize: live.pageSize, ...state, reason: 'request', file: live.owner() };
+    const facts = { generation, index, pageSize: live.pageSize, ...state, reason: 'request', file: live.files.owner() };
     await work.shipCaptured(signal);
     progressed();
     const key = snapshotKey(generation, index, work.codec.name);
     // Nothing was committed since the last one, or a compaction was faster.
     if ((await store.head(key)) !== undefined) return { key, size: 0 };
-    const blocks = fileBlocks(live, state.pages, signal, (done, total) => {
+    const blocks = image.blocks(signal, (done, total) => {
       progressed();
       emit({ type: 'progress', what: 'snapshot', done, total });
     });

@@ -52,7 +52,7 @@ export class WalWatch {
     if (performance.now() - this.#stampedAt < STAMP_PAUSE) return;
     this.#stampedAt = performance.now();
     const before = this.#quietWal();
-    const file = this.#live.fileStamp();
+    const file = this.#live.files.stamp();
     const wal = before === this.#quietWal() ? before : undefined;
     const last = this.#stamp;
     this.#stamp = wal === undefined ? undefined : { file, wal };

@@ -13,7 +13,8 @@ import { PageHashes } from '../../replica/format/page-hashes.ts';
 import { parseSegmentHeader } from '../../replica/format/segment.ts';
 import type { CapturedSegment } from '../../shipper/helper/capture.ts';
 import { Follower } from '../../shipper/helper/follower.ts';
-import { LiveDatabase } from '../../shipper/helper/live-database.ts';
+import { HeldImage } from '../../shipper/helper/held-image.ts';
+import { LiveDatabase, type Held } from '../../shipper/helper/live-database.ts';
 import { Staging } from '../../shipper/helper/staging.ts';
 import { WalWatch } from '../../shipper/helper/wal-watch.ts';
 import { Scratch } from '../history/scratch.ts';
@@ -68,18 +69,17 @@ async function beginning(
     watch.look(undefined);
     await sleep(random.int(10));
   }
-  let held = live.hold(() => undefined, true);
-  for (let tries = 1; held.kind !== 'sealed'; tries++) {
-    await sleep(1);
-    held = live.hold(() => undefined, tries % 20 === 0);
-  }
-  const hashes = hashesOf(live.readFile(0, live.snapshotPages() * live.pageSize), live.pageSize);
+  const held = await hold(live, random.chance(0.5));
+  const image = await HeldImage.of(live, held, new AbortController().signal);
+  await sleep(random.int(10));
+  const hashes = hashesOf(image.read(1, image.pages), live.pageSize);
   await sleep(random.int(10));
   live.releaseSnapshot();
   const staging = new Staging(join(folder, 'staging'), { memory: 2 ** 30, disk: 0 });
   const state = { pages: hashes.pages, checksum: hashes.checksum, time: 0 };
   const point = { generation: '0'.repeat(16), index: 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
-  const follower = new Follower(live, staging, SETTINGS, Date.now, { point, hashes, boundary: held.wal });
+  const boundary = { ...held.wal, sealed: held.kind === 'sealed' };
+  const follower = new Follower(live, staging, SETTINGS, Date.now, { point, hashes, boundary });
   for (let looks = random.int(8); looks > 0; looks--) {
     follower.look();
     if (random.chance(0.3)) follower.capture();
@@ -91,8 +91,8 @@ async function beginning(
   const goal = follower.committed();
   assert.ok(goal !== undefined);
   while (!follower.captured(goal)) follower.capture();
-  const image = imageOf(live.path, join(folder, 'image.db'));
-  assert.equal(follower.hashes.checksum, hashesOf(image, live.pageSize).checksum);
+  const now = imageOf(live.path, join(folder, 'image.db'));
+  assert.equal(follower.hashes.checksum, hashesOf(now, live.pageSize).checksum);
   let last: CapturedSegment | undefined;
   for (let segment = staging.first(); segment !== undefined; segment = staging.first()) {
     last = segment;
@@ -102,6 +102,16 @@ async function beginning(
   const header = parseSegmentHeader(last.bytes);
   assert.ok(header !== undefined && 'marks' in header);
   assert.equal(header.marks.at(-1)?.restorable, true, 'the latest state is a restore point');
+}
+
+/** At the end of an index, or at whatever frame is the newest. */
+async function hold(live: LiveDatabase, atFrame: boolean): Promise<Held> {
+  for (let tries = 0; ; tries++) {
+    const locking = tries % 20 === 0;
+    const held = atFrame ? live.holdAtFrame(locking) : live.hold(() => undefined, locking);
+    if (held !== undefined && held.kind !== 'blocked') return held;
+    await sleep(1);
+  }
 }
 
 function hashesOf(file: Buffer, pageSize: number): PageHashes {

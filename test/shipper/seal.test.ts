@@ -69,7 +69,7 @@ class Followed implements Disposable {
     this.follower = new Follower(this.live, this.staging, { ...LIMITS, codec }, Date.now, {
       point,
       hashes,
-      boundary: { salt1, salt2, frames },
+      boundary: { salt1, salt2, frames, sealed: true },
     });
   }
 
@@ -133,8 +133,8 @@ test('nothing is checked, hashed or packed under the write lock when an index en
     else if (packed < 20) scene.commit();
   };
   // What comes while frames are taken is the tail.
-  const readWal = scene.live.readWal.bind(scene.live);
-  scene.live.readWal = (offset, length) => {
+  const readWal = scene.live.files.readWal.bind(scene.live.files);
+  scene.live.files.readWal = (offset, length) => {
     const bytes = readWal(offset, length);
     if (packed === 0 && scene.free) scene.commit();
     return bytes;
@@ -241,7 +241,7 @@ test('an app that outruns capture goes on freely, and is held back only when it 
   grow(6 * LIMITS.sealAt);
   assert.deepEqual(packedWhile(), [], 'behind: the index does not end, and nothing is captured ahead');
   assert.equal(scene.follower.behind, true);
-  grow(12 * LIMITS.sealAt);
+  grow(120 * LIMITS.sealAt); // more than is captured at a time
   assert.deepEqual(packedWhile(), ['held back']);
   for (let segments = 0; segments < 1000; segments++) scene.follower.capture();
   assert.equal(scene.follower.hasNews(), false);
