@@ -96,7 +96,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
       {
         file: 'shipper/helper/resume.ts',
         intact: 'if (!isSame) yield* differenceSegments(',
-        broken: 'if (!isSame && after.pages < 0) yield* differenceSegments(',
+        broken: 'if (!isSame && image.pages < 0) yield* differenceSegments(',
       },
     ],
     needed: changed,
