@@ -4,9 +4,9 @@
  * changes no page of the file but those that are read out of the WAL here.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
+import { SeawallError } from '../../replica/errors.ts';
 import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
 import { FRAME_HEADER_SIZE, offsetAfter, parseFrameHeader } from '../../replica/wal/format.ts';
-import { ContinuityLost } from './capture.ts';
 import type { Held, LiveDatabase } from './live-database.ts';
 import type { LiveFiles } from './live-files.ts';
 
@@ -32,7 +32,7 @@ export class HeldImage {
     return new HeldImage(live, held.kind === 'sealed' ? new Map() : await newestVersions(live, held.wal, signal));
   }
 
-  /** So many pages from `page` on; zeros where SQLite reads zeros. */
+  /** So many pages from `page` on; zeros where SQLite reads zeros. Throws `local` (WAL_CUT_SHORT). */
   read(page: number, count: number): Buffer {
     const { pageSize } = this;
     const length = count * pageSize;
@@ -82,5 +82,5 @@ async function newestVersions(
 function readFully(files: LiveFiles, offset: number, length: number): Buffer {
   const bytes = files.readWal(offset, length);
   if (bytes.length === length) return bytes;
-  throw new ContinuityLost('wal-cut-short', 'the WAL file ends before its committed frames');
+  throw new SeawallError('local', 'WAL_CUT_SHORT', 'the WAL file ends before its committed frames');
 }

@@ -109,6 +109,10 @@ export async function underHeldSnapshot<T>(
     // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
     held.signal.throwIfAborted();
     return result;
+  } catch (error) {
+    // Once the snapshot was let go, what is read under it is anything.
+    held.signal.throwIfAborted();
+    throw error;
   } finally {
     clearInterval(watch);
     signal.removeEventListener('abort', endWithAll);

@@ -1,15 +1,19 @@
 /** The state that a held snapshot stands for is read as it was, whatever the app commits and copies meanwhile. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { HeldImage } from '../../shipper/helper/held-image.ts';
+import { holdOfAll, underHeldSnapshot } from '../../shipper/helper/held-snapshot.ts';
 import { LiveDatabase } from '../../shipper/helper/live-database.ts';
+import { Turns } from '../../shipper/helper/turns.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 import { Scratch } from '../history/scratch.ts';
 import { blobTable } from './blob-table.ts';
 import { imageOf } from './scene.ts';
 
+const whole = new Turns(1);
 const NEVER = new AbortController().signal;
 
 /** A database of an app, and one who holds snapshots of it. */
@@ -119,4 +123,17 @@ test('beside a writer that commits at every moment it begins under the write loc
   scene.live.walIndex = walIndex;
   assert.equal(held?.wal.frames, walIndex()!.frames);
   scene.commit();
+});
+
+test('whatever fails under a snapshot that was given up, that is what is told', async () => {
+  using scene = new Holding();
+  const settings = { signal: NEVER, whole, limits: { most: 0, patience: 0 }, onBlocked: () => undefined };
+  const work = whole.take(NEVER, () =>
+    underHeldSnapshot(scene.live, holdOfAll(scene.live), settings, async (_, signal) => {
+      scene.commit();
+      await once(signal, 'abort');
+      throw new Error('the WAL is not what it was');
+    }),
+  );
+  await assert.rejects(work, { code: 'SNAPSHOT_GIVEN_UP' });
 });
