@@ -94,10 +94,23 @@ export class Scene implements AsyncDisposable {
     for (const server of this.#servers) await server.close();
     for (const child of this.#children) child.kill('SIGKILL');
     for (const shipper of this.#shippers) await crash(shipper);
+    await until(() => this.#removed(), 10_000);
+  }
+
+  /** False while a helper holds the folder, or writes there: one that was just being started may come up yet. */
+  #removed(): boolean {
     const holder = this.holder();
-    if (alive(holder)) process.kill(holder, 'SIGKILL');
-    await until(() => !alive(holder), 5000);
-    rmSync(this.folder, { recursive: true, force: true });
+    if (alive(holder)) {
+      process.kill(holder, 'SIGKILL');
+      return false;
+    }
+    try {
+      rmSync(this.folder, { recursive: true, force: true });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return false;
+      throw error;
+    }
   }
 
   /** The helper that the state folder names; 0 when it is gone, whoever has its process id now. */
