@@ -7,8 +7,8 @@ import type { ShipperEvent } from '../protocol.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
 import { startGeneration, type Owner } from './generation-start.ts';
-import { holdLimits } from './held-snapshot.ts';
-import type { Blocker, LiveDatabase } from './live-database.ts';
+import { holdLimits, type HoldSettings } from './held-snapshot.ts';
+import type { LiveDatabase } from './live-database.ts';
 import { resumeGeneration } from './resume.ts';
 import { persistently, uploadSegment, type UploadSettings } from './uploader.ts';
 import type { Turns } from './turns.ts';
@@ -47,8 +47,8 @@ export async function beginShipping(
     readonly codec: Codec;
     readonly signal: AbortSignal;
     readonly upload: UploadSettings;
-    /** Told while a reader or writer of the app keeps it from beginning. */
-    readonly onBlocked: (by: Blocker) => void;
+    /** See {@link HoldSettings}. */
+    readonly onBlocked: HoldSettings['onBlocked'];
   },
 ): Promise<Begun> {
   const { live, store, emit, settings } = context;

@@ -35,8 +35,8 @@ export interface HoldSettings {
   readonly limits: HoldLimits;
   /** The caller has a turn of these, and gives it up while the app does not let the snapshot begin. */
   readonly whole: Turns;
-  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
-  readonly onBlocked: (by: Blocker) => void;
+  /** Told what of the app keeps the snapshot from beginning; at last that nothing does, once it is not waited for any more. */
+  readonly onBlocked: (by: Blocker | undefined) => void;
   /** Comes before each try that takes a lock, so that little is left to be done under it. */
   readonly before?: (signal: AbortSignal) => Promise<void>;
 }
@@ -90,7 +90,9 @@ export async function underHeldSnapshot<T>(
   signal.addEventListener('abort', endWithAll);
   let watch: NodeJS.Timeout | undefined;
   try {
-    const begun = await begin(hold, settings);
+    const begun = await begin(hold, settings).finally(() => {
+      settings.onBlocked(undefined);
+    });
     const { kind, wal } = begun;
     let progress = performance.now();
     watch = setInterval(() => {

@@ -245,8 +245,6 @@ export class Replicator {
     } catch (error) {
       this.#database.lostBy(error);
       return;
-    } finally {
-      this.#blockedBy = undefined;
     }
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
@@ -307,13 +305,11 @@ export class Replicator {
       else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
         this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
       } else if (error instanceof Fenced) throw error;
-    } finally {
-      this.#blockedBy = undefined;
     }
   }
 
-  readonly #onBlocked = (by: Blocker): void => {
-    if (this.#blockedBy !== by) this.#context.emit({ type: 'blocked', by });
+  readonly #onBlocked = (by: Blocker | undefined): void => {
+    if (by !== undefined && by !== this.#blockedBy) this.#context.emit({ type: 'blocked', by });
     this.#blockedBy = by;
   };
 

@@ -5,8 +5,8 @@ import { writeSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { ShipperEvent } from '../protocol.ts';
 import type { Follower } from './follower.ts';
-import { underHeldSnapshot, type HoldLimits } from './held-snapshot.ts';
-import type { Blocker, LiveDatabase, SealResult } from './live-database.ts';
+import { underHeldSnapshot, type HoldLimits, type HoldSettings } from './held-snapshot.ts';
+import type { LiveDatabase, SealResult } from './live-database.ts';
 import type { Turns } from './turns.ts';
 
 export interface SnapshotWork {
@@ -15,8 +15,8 @@ export interface SnapshotWork {
   readonly limits: HoldLimits;
   /** The caller has a turn of these. */
   readonly whole: Turns;
-  /** Told while a reader or writer of the app keeps the snapshot from beginning. */
-  readonly onBlocked: (by: Blocker) => void;
+  /** See {@link HoldSettings}. */
+  readonly onBlocked: HoldSettings['onBlocked'];
   /** Captures and ships all that is committed: it goes on while a reader of the app keeps the snapshot from beginning. */
   readonly shipCommitted: (signal: AbortSignal) => Promise<void>;
   /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */

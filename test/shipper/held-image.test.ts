@@ -137,3 +137,18 @@ test('whatever fails under a snapshot that was given up, that is what is told', 
   );
   await assert.rejects(work, { code: 'SNAPSHOT_GIVEN_UP' });
 });
+
+test('what keeps a snapshot from beginning is told, and that nothing does once it has begun', async () => {
+  using scene = new Holding();
+  const reader = scene.reader();
+  scene.commit();
+  let blocked: string | undefined;
+  const seen = new Set<string | undefined>();
+  const onBlocked = (by: string | undefined): void => void seen.add((blocked = by));
+  const settings = { signal: NEVER, whole, limits: { most: 1 << 30, patience: 1 << 30 }, onBlocked };
+  const work = (): Promise<string | undefined> => Promise.resolve(blocked);
+  const during = await whole.take(NEVER, () => underHeldSnapshot(scene.live, holdOfAll(scene.live), settings, work));
+  assert.deepEqual([...seen], ['reader', undefined]);
+  assert.equal(during, undefined);
+  reader.close();
+});
