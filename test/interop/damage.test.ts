@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { loadLtxHistory } from '../../replica/ltx/history.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import { loadTimeline } from '../../replica/timeline.ts';
@@ -21,11 +20,11 @@ withLitestream(
         // No merging meanwhile: it would bridge the gap.
         ...(litestream.version === '0.5' && { top: ['levels:', '  - interval: 8760h'] }),
       });
-      await sleep(1500);
+      await recorded.shipped(store);
       for (let burst = 0; burst < 6; burst++) {
         recorded.insert();
+        await recorded.shipped(store);
         await recorded.mark(`burst ${burst}`, place);
-        await sleep(500);
       }
       await sidecar.stop();
     }

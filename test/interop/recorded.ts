@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
+import { SeawallError } from '../../replica/errors.ts';
+import { restore } from '../../replica/restore.ts';
+import type { Store } from '../../replica/store/store.ts';
 import { hashOf } from '../history/history.ts';
 import { Seeded } from '../history/seeded.ts';
 import type { Scene } from '../shipper/scene.ts';
@@ -15,6 +18,9 @@ export interface Mark {
   /** Milliseconds since 1970. */
   readonly time: number;
 }
+
+/** Milliseconds in which a sidecar has shipped a burst, however slow machine and place are. */
+const MOST_TO_SHIP = 60_000;
 
 export class RecordedDatabase {
   readonly scene: Scene;
@@ -97,6 +103,27 @@ export class RecordedDatabase {
     const hash = hashOf(this.scene.image());
     this.states.set(hash, name);
     return hash;
+  }
+
+  /** Waits until what is in the bucket restores to what the app wrote. */
+  async shipped(store: Store): Promise<void> {
+    const live = this.content(this.scene.database);
+    const path = `${this.scene.folder}/shipped.db`;
+    const end = Date.now() + MOST_TO_SHIP;
+    for (;;) {
+      const found = await restore(store, path).then(
+        () => this.content(path),
+        (error: unknown) => {
+          // Nothing is there yet, or something was merged and deleted meanwhile.
+          if (error instanceof SeawallError) return error.message;
+          throw error;
+        },
+      );
+      for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+      if (found === live) return;
+      assert.ok(Date.now() < end, `not shipped within ${MOST_TO_SHIP} ms: ${found}`);
+      await sleep(50);
+    }
   }
 
   /** The present state is in the bucket; waits until times on either side can be told apart there. */

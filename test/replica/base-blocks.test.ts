@@ -87,7 +87,8 @@ async function expectFile(
       wal.put({ page, commitPages: 0, content: walPage(page), end: 0 });
     await walk({ thread, wal, put });
     const finished = blocks.finish(wal);
-    for (let i = 0; i < 50 || (i < 2000 && !mayGo(written)); i++) await turn();
+    const end = Date.now() + 30_000;
+    for (let i = 0; i < 50 || (!mayGo(written) && Date.now() < end); i++) await turn();
     const without = written;
     thread.go();
     await finished;

@@ -149,8 +149,15 @@ export class App {
 
   async acknowledges(more: number): Promise<void> {
     const from = this.acknowledged;
-    await until(() => this.acknowledged >= from + more || this.process.exitCode !== null, 30_000);
+    const over = (): boolean => this.process.exitCode !== null || this.failures.length > 0;
+    try {
+      await until(() => this.acknowledged >= from + more || over(), 30_000);
+    } catch (cause) {
+      const told = JSON.stringify(this.events.slice(-10));
+      throw new Error(`${this.acknowledged - from} acknowledged, helper ${this.helper}, events ${told}`, { cause });
+    }
     assert.equal(this.process.exitCode, null, 'the app ended by itself');
+    assert.deepEqual(this.failures, [], 'sync() failed');
   }
 
   async kill(): Promise<void> {
