@@ -19,20 +19,21 @@ export interface Adopted {
  * Reads the replica to its end, and claims it. Litestream must have been stopped for good: it knows no claims, and two
  * writers of one generation destroy it.
  *
- * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner, `missing`, `corrupt` (then begin a new
+ * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner, unless Litestream took over after it, `missing`, `corrupt` (then begin a new
  * replica beside it), and `conflict` when another claim came first.
  */
 export async function adopt(store: Store, by: Pick<Claim, 'owner' | 'holder' | 'since'>): Promise<Adopted> {
   const found = await readClaim(store);
-  if (found !== undefined) {
+  const { current, beside } = await loadTimeline(store);
+  if (found !== undefined && beside?.tookOver !== true) {
     const message = `the replica is already a shipper's (${found.claim.holder}); there is nothing to take over`;
     throw new SeawallError('refused', 'ALREADY_CLAIMED', message);
   }
-  const { current } = await loadTimeline(store);
   if (current === undefined) throw new SeawallError('missing', 'NO_SNAPSHOT', `${store.url} has no snapshot`);
   const { state } = await readReplicaEnd(store, current, true);
   try {
-    await writeClaim(store, { generation: current.id, epoch: 1, ...by }, 'absent');
+    const claim = { generation: current.id, epoch: (found?.claim.epoch ?? 0) + 1, ...by };
+    await writeClaim(store, claim, found === undefined ? 'absent' : { ifMatch: found.etag });
   } catch (error) {
     if (!isKind(error, 'conflict')) throw error;
     throw new SeawallError('conflict', 'ALREADY_CLAIMED', 'another shipper claimed the replica meanwhile', {}, error);

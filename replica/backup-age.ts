@@ -4,7 +4,8 @@ import { HEAD_KEY } from './layout.ts';
 import type { Store } from './store/store.ts';
 import type { LtxHistory } from './ltx/history.ts';
 import type { Replica } from './replica.ts';
-import { snapshotTime, type Timeline } from './timeline.ts';
+import { snapshotTime } from './generation.ts';
+import type { Timeline } from './timeline.ts';
 
 export interface BackupAge {
   /** Milliseconds since the replica was last known to hold all there was; undefined for one that holds nothing. */

@@ -12,7 +12,7 @@ import { formatPosition } from './position.ts';
 import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { segmentsOf, type Generation } from './timeline.ts';
+import { segmentsOf, type Generation } from './generation.ts';
 
 /** All segments of one index. */
 export interface ChainIndex {

@@ -13,7 +13,8 @@ import { snapshotKey } from './layout.ts';
 import { planRestore, type RestorePlan } from './plan.ts';
 import { isBlockSnapshot, openSnapshot, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { loadTimeline, snapshotTime, type Generation, type Timeline } from './timeline.ts';
+import { snapshotTime, type Generation } from './generation.ts';
+import { loadTimeline, type Timeline } from './timeline.ts';
 
 export interface CompactionPolicy {
   /** Compact when the WAL since the last snapshot is at least this share of the snapshot, in stored bytes. */

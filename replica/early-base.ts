@@ -5,7 +5,7 @@ import { formatPosition } from './position.ts';
 import type { SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { segmentsOf, type Generation } from './timeline.ts';
+import { segmentsOf, type Generation } from './generation.ts';
 
 /**
  * What a position is restored from. Litestream copies the database file while WAL index N goes on, so its snapshot N may

@@ -14,7 +14,8 @@ import type { SegmentRef } from './segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import { formatTime, type Target } from './target.ts';
-import { snapshotAtOrBefore, snapshotTime, type Generation, type Timeline } from './timeline.ts';
+import { snapshotAtOrBefore, snapshotTime, type Generation } from './generation.ts';
+import type { Timeline } from './timeline.ts';
 
 /** Stands for "to the end of the index" where the exact byte is not known from the listing. */
 const TO_THE_END = Number.MAX_SAFE_INTEGER;
@@ -227,7 +228,7 @@ async function generationAt(
     if (first === undefined) continue;
     const start = await snapshotTime(store, generation.id, first);
     if (start <= time) return { generation, later };
-    later = start;
+    later = Math.min(later ?? start, start);
   }
   if (later === undefined) throw nothingRestorable(store);
   throw point('POINT_BEFORE_FIRST', `${formatTime(time)} lies before the first state that is kept`, {

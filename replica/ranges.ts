@@ -3,7 +3,7 @@ import { chainFrom, ChainReader, reachOf } from './chain.ts';
 import { formatPosition } from './position.ts';
 import type { SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { snapshotTime, type Generation } from './timeline.ts';
+import { snapshotTime, type Generation } from './generation.ts';
 
 export interface Moment {
   readonly position: string;

@@ -12,7 +12,7 @@ import { readWal } from './segment-reader.ts';
 import { readWholeSnapshot } from './verify-objects.ts';
 import { isBlockSnapshot, openSnapshot } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import type { Generation } from './timeline.ts';
+import type { Generation } from './generation.ts';
 import type { WalSum } from './wal/checksum.ts';
 import type { WalHeader } from './wal/format.ts';
 

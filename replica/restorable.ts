@@ -13,7 +13,9 @@ import { formatPosition } from './position.ts';
 import { openSnapshot, readSnapshotFacts } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
 import type { Target } from './target.ts';
-import { keyOfSnapshot, type Timeline } from './timeline.ts';
+import { keyOfSnapshot } from './generation.ts';
+import { besideWords } from './other-program.ts';
+import type { Timeline } from './timeline.ts';
 import type { PageFile } from './written-file.ts';
 
 export interface Restorable {
@@ -60,7 +62,11 @@ export interface WrittenState extends ImageResult {
 /** The state at a target in a replica of generations. Throws as {@link planRestore}. */
 export async function chooseInTimeline(store: Store, timeline: Timeline, target: Target): Promise<Restorable> {
   const plan = await planRestore(store, timeline, target);
-  return { ...restorableOf(store, plan), warnings: timeline.damage.map((error) => error.message) };
+  const damage = timeline.damage.map((error) => error.message);
+  return {
+    ...restorableOf(store, plan),
+    warnings: target.kind === 'latest' ? [...damage, ...besideWords(timeline)] : damage,
+  };
 }
 
 /** A plan that was made before. */

@@ -1,33 +1,32 @@
 /** What lies in a replica: its generations, snapshots and segments, from one listing. */
 import { findClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
 import { isKind, SeawallError } from './errors.ts';
-import { GENERATIONS, parseKey, snapshotKey } from './layout.ts';
+import type { Generation } from './generation.ts';
+import { inOrder } from './generation-order.ts';
+import { GENERATIONS, parseKey } from './layout.ts';
 import { levelFolders } from './ltx/layout.ts';
+import { besideOf, type Beside } from './other-program.ts';
 import { comparePlaces } from './position.ts';
-import { readSegmentHeader, type SegmentRef } from './segment-reader.ts';
-import { readSnapshotFacts, type SnapshotRef } from './snapshot-reader.ts';
+import type { SegmentRef } from './segment-reader.ts';
+import type { SnapshotRef } from './snapshot-reader.ts';
 import { NO_OBJECT } from './store/store-errors.ts';
 import type { Store } from './store/store.ts';
 
 /** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
 const MOST_LISTINGS = 5;
 
-export interface Generation {
-  readonly id: string;
-  /** By index, ascending. */
-  readonly snapshots: readonly SnapshotRef[];
-  /** By index and offset, ascending. */
-  readonly segments: readonly SegmentRef[];
-}
-
 export interface Timeline {
-  /** Oldest first, as far as can be told; the current one is `current`. */
+  /** In the order of the times whose history they hold, as far as can be told. */
   readonly generations: readonly Generation[];
-  /**
-   * The generation that restores of the latest state follow: the claimed one, else the newest with a snapshot. A
-   * claimed generation that has no snapshot yet holds nothing: all that was acknowledged is in the one before.
-   */
+  /** The generation that restores of the latest state follow: `shipped`, unless another program has taken over. */
   readonly current: Generation | undefined;
+  /**
+   * The generation that a shipper goes on in: the claimed one, else the newest with a snapshot. A claimed generation
+   * that has no snapshot yet holds nothing: all that was acknowledged is in the one before.
+   */
+  readonly shipped: Generation | undefined;
+  /** Another program's generation that goes on after the last word of the claimed one. */
+  readonly beside: Beside | undefined;
   readonly claim: Claim | undefined;
   readonly head: Head | undefined;
   /** What retention took; empty when it never ran. */
@@ -69,13 +68,16 @@ export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<T
     damage.push(headDamage);
   }
   const head = headRead.status === 'fulfilled' ? headRead.value : undefined;
-  const { generations, foreign } = await listGenerations(store, claimed !== undefined);
+  const { generations, foreign } = await listGenerations(store, head, claimed !== undefined);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   const written = generations.find(({ id }) => id === claim?.generation);
   // Whether its snapshot is not there yet, or is there no more, only the head could tell.
   if (headDamage !== undefined && written?.snapshots.length === 0) throw headDamage;
-  const current = claimDamage === undefined ? currentOf(generations, claim, head) : undefined;
-  return { generations, current, claim, head, floors, foreign, damage };
+  const shipped = claimDamage === undefined ? shippedOf(generations, claim, head) : undefined;
+  const beside =
+    shipped === undefined || claim === undefined ? undefined : await besideOf(store, generations, shipped, head);
+  const current = beside?.tookOver === true ? beside.generation : shipped;
+  return { generations, current, shipped, beside, claim, head, floors, foreign, damage };
 }
 
 function unknownGeneration({ code, message, facts }: SeawallError): SeawallError {
@@ -88,18 +90,18 @@ function unknownGeneration({ code, message, facts }: SeawallError): SeawallError
 }
 
 /**
- * The generations alone, without claim, head and floors. With `tolerant`, one whose oldest object is damaged is put in
- * its place by the store's clock, so that it does not keep the others from being restored; whoever needs that object
- * meets the error. That is safe only where the order does not decide which generation is the current one.
+ * The generations alone, in order. With `tolerant`, one whose oldest object is damaged is put in its place by the store's
+ * clock; whoever needs that object meets the error. That is safe only where the order does not decide which generation
+ * is the current one.
  */
 export async function listGenerations(
   store: Store,
+  head: Head | undefined,
   tolerant: boolean,
 ): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
   return fromListing(async () => {
-    const listed = await listObjects(store);
-    await sortByStart(store, listed.generations, tolerant);
-    return listed;
+    const { generations, foreign } = await listObjects(store);
+    return { generations: await inOrder(store, generations, head, tolerant), foreign };
   });
 }
 
@@ -151,8 +153,8 @@ async function listObjects(store: Store): Promise<{ generations: Generation[]; f
   return { generations, foreign };
 }
 
-/** The generation that holds the latest state; see {@link Timeline}. */
-function currentOf(
+/** See {@link Timeline}. */
+function shippedOf(
   generations: readonly Generation[],
   claim: Claim | undefined,
   head: Head | undefined,
@@ -162,63 +164,4 @@ function currentOf(
   if (claimed !== undefined && (claimed.snapshots.length > 0 || head?.position.generation === claimed.id))
     return claimed;
   return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);
-}
-
-async function sortByStart(store: Store, generations: Generation[], tolerant: boolean): Promise<void> {
-  if (generations.length < 2) return;
-  const starts = new Map<string, number>();
-  for (const generation of generations) {
-    starts.set(generation.id, await startForOrder(store, generation, tolerant));
-  }
-  generations.sort((a, b) => starts.get(a.id)! - starts.get(b.id)! || (a.id < b.id ? -1 : 1));
-}
-
-async function startForOrder(store: Store, generation: Generation, tolerant: boolean): Promise<number> {
-  try {
-    return await startOf(store, generation);
-  } catch (error) {
-    if (!tolerant || !isKind(error, 'corrupt', 'unsupported')) throw error;
-    return (generation.snapshots[0] ?? generation.segments[0])!.lastModified;
-  }
-}
-
-/** The time of the oldest thing in a generation: what its objects say, else what the store says of them. */
-export async function startOf(store: Store, generation: Generation): Promise<number> {
-  const snapshot = generation.snapshots[0];
-  const segment = generation.segments[0];
-  if (snapshot !== undefined) return snapshotTime(store, generation.id, snapshot);
-  if (segment === undefined) return 0;
-  return (await readSegmentHeader(store, generation.id, segment))?.before.time ?? segment.lastModified;
-}
-
-/** The time of the state a snapshot holds. */
-export async function snapshotTime(store: Store, generation: string, snapshot: SnapshotRef): Promise<number> {
-  return (await readSnapshotFacts(store, generation, snapshot))?.time ?? snapshot.lastModified;
-}
-
-/** The segments of one index. */
-export function segmentsOf(generation: Generation, index: number): readonly SegmentRef[] {
-  const first = lowerBound(generation.segments, index);
-  const end = lowerBound(generation.segments, index + 1);
-  return generation.segments.slice(first, end);
-}
-
-/** The newest snapshot at or before an index. */
-export function snapshotAtOrBefore(generation: Generation, index: number): SnapshotRef | undefined {
-  return generation.snapshots.findLast((snapshot) => snapshot.index <= index);
-}
-
-export function keyOfSnapshot(generation: Generation, snapshot: SnapshotRef): string {
-  return snapshotKey(generation.id, snapshot.index, snapshot.codec);
-}
-
-function lowerBound(segments: readonly SegmentRef[], index: number): number {
-  let low = 0;
-  let high = segments.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (segments[middle]!.index < index) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -10,7 +10,7 @@ import { comparePlaces, formatPosition } from './position.ts';
 import { checkMarks, readSegmentPieces, type SegmentRef } from './segment-reader.ts';
 import type { SnapshotRef } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
-import { segmentsOf, type Generation } from './timeline.ts';
+import { segmentsOf, type Generation } from './generation.ts';
 import { readWholeSnapshot } from './verify-objects.ts';
 import type { Findings } from './verify.ts';
 import { WalCursor, type Frame } from './wal/cursor.ts';

@@ -8,11 +8,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { NO_WAL, readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
 import { isKind, type SeawallError } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { hasGenerations } from './databases.ts';
-import { CLAIM_KEY, CONTROL, FLOORS_KEY, HEAD_KEY } from './layout.ts';
+import { CLAIM_KEY, CONTROL, FLOORS_KEY, GENERATIONS, HEAD_KEY } from './layout.ts';
 import { chooseLtx } from './ltx/choose.ts';
 import { loadLtxHistory, type LtxHistory } from './ltx/history.ts';
 import { verifyLtx } from './ltx/verify.ts';
@@ -24,7 +24,9 @@ import { unsealAny } from './sealed-json.ts';
 import { NO_OBJECT } from './store/store-errors.ts';
 import type { Store } from './store/store.ts';
 import { LATEST } from './target.ts';
-import { listGenerations, type Generation } from './timeline.ts';
+import type { Generation } from './generation.ts';
+import { besideOf, besideWords } from './other-program.ts';
+import { listGenerations } from './timeline.ts';
 import { GenerationCheck, type GenerationReport } from './verify-generation.ts';
 
 /** Looks at a replica from which objects vanish under the looking. */
@@ -117,7 +119,7 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
   const { generations, foreign } =
     ltx !== undefined && !(await hasGenerations(store))
       ? { generations: [], foreign: [] }
-      : await listGenerations(store, true);
+      : await listGenerations(store, head, true);
   if (ltx !== undefined && generations.length > 0) {
     const message = 'generations and LTX files lie side by side: a restore takes the newer state, and names both';
     findings.warning(ltx.files.at(-1)!.key, 'TWO_REPLICAS', message);
@@ -125,6 +127,11 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
   for (const { snapshots, segments } of generations) total += snapshots.length + segments.length;
   total += ltx?.files.length ?? 0;
   checkControl(told, generations, findings);
+  const shipped = generations.find(({ id, snapshots }) => id === told.claim?.generation && snapshots.length > 0);
+  const beside = shipped && (await besideOf(store, generations, shipped, head));
+  for (const words of besideWords({ shipped, beside })) {
+    findings.warning(`${GENERATIONS}${beside!.generation.id}`, 'OTHER_PROGRAM', words);
+  }
   for (const key of foreign) findings.warning(key, 'FOREIGN_KEY', `${key}: neither a snapshot nor a WAL segment`);
   const reports: GenerationReport[] = [];
   for (const generation of generations) {
@@ -192,16 +199,17 @@ async function readControl(
   return { claim, head, floors };
 }
 
-function checkControl({ claim, head }: Control, generations: readonly Generation[], findings: Findings): void {
+function checkControl({ claim, head, floors }: Control, generations: readonly Generation[], findings: Findings): void {
   const known = new Set(generations.map(({ id }) => id));
   const claimed = generations.find(({ id }) => id === claim?.generation);
   if (claim !== undefined && !known.has(claim.generation)) {
-    const message = `the claimed generation ${claim.generation} has no objects yet`;
+    const message = `the claimed generation ${claim.generation} has no objects`;
     findings.warning(CLAIM_KEY, 'CLAIM_WITHOUT_OBJECTS', message);
   }
   // A generation that was claimed since, and has a snapshot, has no head yet; retention may have taken the former one.
   const isFormer = claim !== undefined && head !== undefined && claim.since >= head.seen && claimed?.snapshots.length;
-  if (head !== undefined && !known.has(head.position.generation) && !isFormer) {
+  const isGivenUp = head !== undefined && floors.get(head.position.generation) === NO_WAL;
+  if (head !== undefined && !known.has(head.position.generation) && !isFormer && !isGivenUp) {
     const message = `the head names ${formatPosition(head.position)}, of which nothing is there`;
     findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }

@@ -6,7 +6,9 @@ import type { SegmentRef } from '../../replica/segment-reader.ts';
 import { readSnapshotFacts } from '../../replica/snapshot-reader.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime } from '../../replica/target.ts';
-import { keyOfSnapshot, type Generation, type Timeline } from '../../replica/timeline.ts';
+import { keyOfSnapshot, type Generation } from '../../replica/generation.ts';
+import { besideWords } from '../../replica/other-program.ts';
+import type { Timeline } from '../../replica/timeline.ts';
 import { formatSize } from '../../replica/units.ts';
 import type { Command, JsonDocument } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -90,6 +92,7 @@ export const listCommand: Command = {
           ...(files === undefined || listed.length === 0
             ? []
             : ['generations and LTX files side by side: a restore takes the newer state, and names both']),
+          ...(timeline === undefined ? [] : besideWords(timeline)),
           ...foreign.map((key) => `not of a replica: ${key}`),
           ...damage.map(({ message }) => `damaged: ${message}`),
         ],

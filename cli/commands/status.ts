@@ -6,7 +6,9 @@ import { chooseIn, loadReplica } from '../../replica/replica.ts';
 import type { Restorable } from '../../replica/restorable.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime, LATEST, parseTarget } from '../../replica/target.ts';
-import { keyOfSnapshot, type Generation, type Timeline } from '../../replica/timeline.ts';
+import { keyOfSnapshot, type Generation } from '../../replica/generation.ts';
+import { besideWords } from '../../replica/other-program.ts';
+import type { Timeline } from '../../replica/timeline.ts';
 import { formatSize } from '../../replica/units.ts';
 import type { Command, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -42,6 +44,7 @@ export const statusCommand: Command = {
       const reads = readsOf(plan);
       const snapshotKey = keyOfSnapshot(generation, snapshot);
       const checksum = plan.proof?.state.checksum;
+      const warnings = besideWords(timeline);
       return {
         exitCode: EXIT.ok,
         document: {
@@ -63,6 +66,7 @@ export const statusCommand: Command = {
                 },
           walSinceSnapshot: wal,
           restore: { snapshot: snapshotKey, ...reads },
+          warnings,
         },
         lines: [
           store.url,
@@ -78,6 +82,7 @@ export const statusCommand: Command = {
             ],
             ['restore', `reads ${counted(reads.objects, 'object')}, ${formatSize(reads.bytes)}, from ${snapshotKey}`],
           ]),
+          ...warningLines(warnings),
         ],
       };
     });
@@ -122,9 +127,13 @@ function statusOfFiles(url: string, { position, time, base, more, warnings }: Re
         ['age', now < time ? '0 seconds' : spanWords(now - time)],
         ['restore', `reads ${counted(objects, 'object')}, ${formatSize(bytes)}, from ${base.key}`],
       ]),
-      ...warnings.map((warning) => `warning: ${warning}`),
+      ...warningLines(warnings),
     ],
   };
+}
+
+function warningLines(warnings: readonly string[]): string[] {
+  return warnings.map((warning) => `warning: ${warning}`);
 }
 
 /** Where the end of an index is not known to the byte (another program's WAL), its last segment stands for it. */

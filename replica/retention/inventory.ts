@@ -2,7 +2,8 @@
 import type { Floors } from '../control.ts';
 import { segmentKey, snapshotKey } from '../layout.ts';
 import type { Store } from '../store/store.ts';
-import { snapshotTime, type Timeline } from '../timeline.ts';
+import { snapshotTime } from '../generation.ts';
+import type { Timeline } from '../timeline.ts';
 
 export interface StockedSnapshot {
   readonly key: string;

@@ -63,6 +63,11 @@ export function planRetention(inventory: Inventory, policy: RetentionPolicy, now
     keep.push(...cut.keep);
     doomed.push(...cut.doomed);
   }
+  // While the head names a generation that was given up whole, this tells that nothing of it is missing.
+  for (const id of inventory.named) {
+    const floor = inventory.floors.get(id);
+    if (floor !== undefined && !floors.has(id)) floors.set(id, floor);
+  }
   return { keep, delete: doomed, refusals: [], floors };
 }
 

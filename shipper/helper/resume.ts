@@ -4,6 +4,7 @@
  * machine, and staging that was given up.
  */
 import { SeawallError } from '../../replica/errors.ts';
+import { lastWritten } from '../../replica/generation.ts';
 import type { PageHashes } from '../../replica/format/page-hashes.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import type { Store } from '../../replica/store/store.ts';
@@ -131,14 +132,18 @@ async function readEnd(
     // The claim is read first: if another shipper takes it after that, taking it here fails.
     const claim = await readFormerClaim(store, settings);
     if (claim !== undefined && claim.claim === undefined) return { reason: 'claim-damaged', newest };
-    const { current, head } = await loadTimeline(store);
+    const { shipped, beside, head } = await loadTimeline(store);
     newest = head?.committed ?? 0;
-    if (current === undefined || current.snapshots.length === 0) return { reason: 'new-replica', newest };
-    if (claim?.claim !== undefined && claim.claim.generation !== current.id) {
+    if (shipped === undefined || shipped.snapshots.length === 0) return { reason: 'new-replica', newest };
+    if (claim?.claim !== undefined && claim.claim.generation !== shipped.id) {
       return { reason: 'generation-without-snapshot', newest };
     }
+    if (beside?.tookOver === true) {
+      // Of the times from there on its generation is the history: one that went on from before would hide it.
+      return { reason: 'foreign-replica', newest: Math.max(newest, lastWritten(beside.generation)) };
+    }
     // What another program wrote is continued only where the claim names it: `seawall adopt` made sure of that one.
-    return { end: await readReplicaEnd(store, current, claim !== undefined), claim };
+    return { end: await readReplicaEnd(store, shipped, claim !== undefined), claim };
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === undefined) throw error;

@@ -17,9 +17,9 @@ withLitestream(
     recorded.write(3, 'before the sidecar');
     {
       await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
-      await sleep(1500);
+      await recorded.shipped(store);
       recorded.write(5, 'with the sidecar');
-      await sleep(500);
+      await recorded.shipped(store);
       const running = await seawallJson(['adopt', scene.database, place.url], 1);
       assert.equal(errorOf(running)['code'], 'LITESTREAM_RUNS');
       await sidecar.stop();
@@ -55,16 +55,33 @@ withLitestream(
     await recorded.expectRestored(litestream, place, last);
     await recorded.expectRestored(litestream, place, mark, ...timestamp(mark));
 
-    // Back: Litestream begins a generation of its own beside ours.
+    // Back: Litestream begins a generation of its own after ours, and that is the one that is followed.
     {
       await using sidecar = litestream.replicate(place, scene.database, { replica: ['sync-interval: 50ms'] });
-      await sleep(1500);
+      while ((await loadTimeline(store)).generations.length === 1) await sleep(50);
       recorded.write(2, 'back again');
-      await sleep(800);
+      await recorded.shipped(store);
       await sidecar.stop();
     }
+    const back = await loadTimeline(store);
+    assert.deepEqual([back.generations.length, back.shipped!.id, back.beside?.tookOver], [2, theirs, true]);
+    const { warnings, position, path } = await scene.restore();
+    assert.match(warnings.join(), /after the last word of the shipper's/);
     const found = await recorded.restoredBy(litestream, place);
-    assert.ok(found.ok, found.said);
-    assert.equal((await loadTimeline(store)).generations.length, 2);
+    assert.equal(found.hash, hashOf(readFileSync(path)), found.said);
+
+    // And taken over once more, in that generation.
+    rmSync(folder, { recursive: true });
+    const second = await seawallJson(['adopt', scene.database, place.url], 0);
+    assert.equal(second['generation'], position.slice(0, 16));
+    const third = await scene.ship();
+    recorded.write(1, 'taken over again');
+    await third.sync();
+    const end = await recorded.mark('taken over again', place);
+    await third.stop();
+    assert.deepEqual(scene.reasons(), []);
+    assert.equal((await loadTimeline(store)).beside, undefined);
+    assert.equal(hashOf(readFileSync((await scene.restore()).path)), end.hash);
+    await recorded.expectRestored(litestream, place, end);
   },
 );

@@ -5,17 +5,20 @@ import Database from 'better-sqlite3';
 import { compact } from '../../replica/compact.ts';
 import { SeawallError } from '../../replica/errors.ts';
 import { restorableRanges } from '../../replica/ranges.ts';
+import { snapshotKey } from '../../replica/layout.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
 import { openStore } from '../../replica/store/open.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { parseTarget } from '../../replica/target.ts';
-import { loadTimeline, type Generation } from '../../replica/timeline.ts';
+import type { Generation } from '../../replica/generation.ts';
+import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import { encodeFrame } from '../../replica/wal/format.ts';
 import type { Shipper } from '../../shipper/index.ts';
 import { blobTable } from './blob-table.ts';
 import { leaveSegment, leaveTransaction } from './left-behind.ts';
 import { crash, Scene } from './scene.ts';
+import { frame } from '../history/lz4-frame.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 
 const PAGE = 4096;
@@ -137,6 +140,32 @@ test('a lost machine: the database comes back from the replica and goes on in th
   await identical(scene);
   await second.stop();
   again.close();
+});
+
+test('where Litestream had taken over meanwhile, its state comes back, and the shipper begins a generation after it', async () => {
+  await using scene = new Scene();
+  const db = ready(scene);
+  const first = await scene.ship();
+  await first.stop();
+  db.exec('UPDATE t SET b = randomblob(2000) WHERE id % 200 = 0');
+  const store = await openStore(scene.bucket);
+  const { id } = await current(scene);
+  const image = scene.image();
+  const theirs = 'f'.repeat(16);
+  await store.put(snapshotKey(theirs, 0, 'lz4'), frame(image));
+  db.close();
+  for (const suffix of ['', '-wal', '-shm', '-seawall']) {
+    rmSync(scene.database + suffix, { recursive: true, force: true });
+  }
+  scene.events.length = 0;
+  const second = await scene.ship({ restore: 'if-missing' });
+  assertSameBytes(scene.image(), image);
+  assert.deepEqual(scene.reasons(), ['foreign-replica']);
+  await second.stop();
+  const { generations, claim, beside } = await loadTimeline(store);
+  assert.deepEqual(generations.map((each) => each.id), [id, theirs, claim?.generation]); // prettier-ignore
+  assert.equal(beside, undefined);
+  await identical(scene);
 });
 
 test('a database put in place of another one gets a generation of its own, with the reason named', async () => {

@@ -89,7 +89,7 @@ export class Origins {
   }
 
   async #endOf(id: string | undefined): Promise<ReplicaEnd> {
-    const { generations } = await listGenerations(this.#world.store, true);
+    const { generations } = await listGenerations(this.#world.store, undefined, true);
     const generation = generations.find((each) => each.id === id);
     if (generation === undefined) throw new SeawallError('missing', 'GONE', `generation ${id} is not there any more`);
     return await readReplicaEnd(this.#world.store, generation);
@@ -100,7 +100,7 @@ export class Origins {
   ): Promise<{ readonly differing: number; readonly pages: number; readonly unfinished: boolean }> {
     const { store } = this.#world;
     const end = await this.#endOf(facts.parent);
-    const { generations } = await listGenerations(store, true);
+    const { generations } = await listGenerations(store, undefined, true);
     const ref = generations.find(({ id }) => id === facts.generation)?.snapshots[0];
     if (ref?.index !== 0) throw new SeawallError('missing', 'GONE', 'the snapshot is not there any more');
     const snapshot = await openSnapshot(store, facts.generation, ref);

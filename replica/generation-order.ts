@@ -1,0 +1,74 @@
+/** The order of generations: that of the times whose history they hold. */
+import type { Head } from './control.ts';
+import { isKind } from './errors.ts';
+import { lastWritten, startOf, type Generation, type Start } from './generation.ts';
+import { lastWord } from './other-program.ts';
+import type { Store } from './store/store.ts';
+
+interface Dated {
+  readonly generation: Generation;
+  readonly start: Start;
+  /** What it is ordered by. */
+  readonly from: number;
+  /** Written beside one of ours that began no later: what the database was then, that one tells. */
+  readonly isBeside: boolean;
+}
+
+/**
+ * Oldest first. Another program's generation that began while a shipper was at work on one of ours comes before that:
+ * of the times from then on ours is the history, and goes on to be when the other program is long gone.
+ *
+ * With `tolerant`, a generation whose oldest object is damaged is put in its place by the store's clock, so that it does
+ * not keep the others from being restored.
+ */
+export async function inOrder(
+  store: Store,
+  generations: readonly Generation[],
+  head: Head | undefined,
+  tolerant: boolean,
+): Promise<Generation[]> {
+  if (generations.length < 2) return [...generations];
+  const dated: Dated[] = [];
+  for (const generation of generations) {
+    const start = await startForOrder(store, generation, tolerant);
+    dated.push({ generation, start, from: start.time, isBeside: false });
+  }
+  for (const [at, each] of dated.entries()) {
+    if (each.start.isForeign) dated[at] = await besideOurs(store, each, dated, head);
+  }
+  return dated.sort(compare).map(({ generation }) => generation);
+}
+
+async function besideOurs(
+  store: Store,
+  foreign: Dated,
+  dated: readonly Dated[],
+  head: Head | undefined,
+): Promise<Dated> {
+  for (const { generation, start } of dated) {
+    if (start.isForeign || start.time > foreign.start.time) continue;
+    if ((await lastWord(store, generation, head)) > foreign.start.time) {
+      return { ...foreign, from: start.time, isBeside: true };
+    }
+  }
+  return foreign;
+}
+
+/** Stores tell whole seconds: of two that began in the same one, the later is the one that was written longer. */
+function compare(a: Dated, b: Dated): number {
+  return (
+    a.from - b.from ||
+    Number(b.isBeside) - Number(a.isBeside) ||
+    lastWritten(a.generation) - lastWritten(b.generation) ||
+    (a.generation.id < b.generation.id ? -1 : 1)
+  );
+}
+
+async function startForOrder(store: Store, generation: Generation, tolerant: boolean): Promise<Start> {
+  try {
+    return await startOf(store, generation);
+  } catch (error) {
+    if (!tolerant || !isKind(error, 'corrupt', 'unsupported')) throw error;
+    return { time: (generation.snapshots[0] ?? generation.segments[0])!.lastModified, isForeign: false };
+  }
+}

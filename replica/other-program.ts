@@ -1,0 +1,79 @@
+/**
+ * Another program (Litestream 0.3) that writes where a shipper of ours does, or did. It knows no claims: started beside a
+ * shipper, or after one was stopped for good, it just begins a generation. The times of the objects must tell which it was.
+ */
+import type { Head } from './control.ts';
+import { isKind } from './errors.ts';
+import { lastShipped, lastWritten, startOf, type Generation } from './generation.ts';
+import { HEAD_KEY } from './layout.ts';
+import { readSegmentHeader } from './segment-reader.ts';
+import { readSnapshotFacts } from './snapshot-reader.ts';
+import type { Store } from './store/store.ts';
+
+/** Another program's generation that has objects newer than the last word of the shipper's. */
+export interface Beside {
+  readonly generation: Generation;
+  /**
+   * It began after that word: the program took the database over, and its generation is the current one. Else both
+   * write side by side, and the claim decides.
+   */
+  readonly tookOver: boolean;
+}
+
+/** See {@link Beside}; undefined as a rule. */
+export async function besideOf(
+  store: Store,
+  generations: readonly Generation[],
+  shipped: Generation,
+  head: Head | undefined,
+): Promise<Beside | undefined> {
+  const last = lastShipped(shipped);
+  const later = generations.filter((each) => each !== shipped && each.snapshots.length > 0 && lastWritten(each) > last);
+  if (later.length === 0) return undefined;
+  const word = await lastWord(store, shipped, head);
+  for (const generation of later.toSorted((a, b) => lastWritten(b) - lastWritten(a))) {
+    if (lastWritten(generation) <= word || !(await isForeign(store, generation))) continue;
+    return { generation, tookOver: (await startOf(store, generation)).time >= word };
+  }
+  return undefined;
+}
+
+/** What whoever restores the latest state must know of it, in words. */
+export function besideWords({
+  shipped,
+  beside,
+}: {
+  readonly shipped: Generation | undefined;
+  readonly beside: Beside | undefined;
+}): string[] {
+  if (shipped === undefined || beside === undefined) return [];
+  const { generation, tookOver } = beside;
+  const words = tookOver
+    ? `another program began generation ${generation.id} after the last word of the shipper's, ${shipped.id}: the ` +
+      `latest state is that of ${generation.id}. What ${shipped.id} holds is restored when asked for by position`
+    : `another program writes here, too: its generation ${generation.id} has newer objects than the shipper's, ` +
+      `${shipped.id}, which the latest state is taken from. What ${generation.id} holds is restored when asked for by position`;
+  return [words];
+}
+
+/**
+ * When the shipper of a generation last said something, by the store's clock: with a segment, or with a heartbeat. A clock
+ * of its own that is ahead does not count.
+ */
+export async function lastWord(store: Store, generation: Generation, head: Head | undefined): Promise<number> {
+  const shipped = lastShipped(generation);
+  if (head?.position.generation !== generation.id) return shipped;
+  return Math.max(shipped, Math.min(head.seen, (await store.head(HEAD_KEY))?.lastModified ?? head.seen));
+}
+
+/** Whether its newest WAL is another program's; not where that cannot be read. */
+async function isForeign(store: Store, generation: Generation): Promise<boolean> {
+  const segment = generation.segments.at(-1);
+  try {
+    if (segment !== undefined) return (await readSegmentHeader(store, generation.id, segment)) === undefined;
+    return (await readSnapshotFacts(store, generation.id, generation.snapshots[0]!)) === undefined;
+  } catch (error) {
+    if (!isKind(error, 'corrupt', 'unsupported', 'missing')) throw error;
+    return false;
+  }
+}
