@@ -11,7 +11,7 @@ import { hashOf } from '../history/history.ts';
 import { frame } from '../history/lz4-frame.ts';
 import { blobTable } from '../shipper/blob-table.ts';
 import { Scene } from '../shipper/scene.ts';
-import { errorOf, seawallJson } from './seawall.ts';
+import { errorOf, seawall, seawallJson } from './seawall.ts';
 
 const GENERATION = '0123456789abcdef';
 
@@ -48,6 +48,42 @@ test('a replica of Litestream 0.3 is taken over in its generation, without a new
   assert.deepEqual([generations.length, current!.id, current!.snapshots.length], [1, GENERATION, 1]);
   const after = await scene.restore();
   assert.deepEqual([after.proof, hashOf(readFileSync(after.path))], ['recorded', hashOf(scene.image())]);
+  assert.deepEqual((await verify(store)).problems, []);
+  db.close();
+  await store.close();
+});
+
+test('where Litestream took over from a shipper, status, list and restore name both, and its generation can be adopted', async () => {
+  await using scene = new Scene();
+  const db = blobTable(scene.database, 300);
+  const first = await scene.ship();
+  await first.stop();
+  db.exec('DELETE FROM t WHERE id = 7');
+  const live = scene.image();
+  const store = await openStore(scene.bucket);
+  const { current: ours } = await loadTimeline(store);
+  await store.put(snapshotKey(GENERATION, 0, 'lz4'), frame(live));
+
+  const words = new RegExp(`generation ${GENERATION} after the last word of the shipper's, ${ours!.id}`);
+  const status = await seawallJson(['status', scene.bucket], 0);
+  assert.equal(status['generation'], GENERATION);
+  assert.match((status['warnings'] as string[]).join(), words);
+  assert.match((await seawall(['status', scene.bucket])).stdout, words);
+  assert.equal((await seawallJson(['list', scene.bucket], 0))['current'], GENERATION);
+  assert.match((await seawall(['list', scene.bucket])).stdout, words);
+  const output = join(scene.folder, 'restored.db');
+  const restored = await seawallJson(['restore', scene.bucket, '-o', output], 0);
+  assert.match((restored['warnings'] as string[]).join(), words);
+  assert.ok(readFileSync(output).equals(live));
+
+  const adopted = await seawallJson(['adopt', scene.database, scene.bucket], 0);
+  assert.equal(adopted['generation'], GENERATION);
+  const second = await scene.ship();
+  db.exec("INSERT INTO t (b) VALUES ('with the shipper')");
+  await second.stop();
+  assert.deepEqual(scene.reasons(), ['new-replica'], 'none but the first one');
+  assert.deepEqual((await seawallJson(['status', scene.bucket], 0))['warnings'], []);
+  assert.equal(hashOf(readFileSync((await scene.restore()).path)), hashOf(scene.image()));
   assert.deepEqual((await verify(store)).problems, []);
   db.close();
   await store.close();

@@ -81,7 +81,7 @@ test('an app that waits for nothing but its shipper lives to see another helper 
   const app = scene.writer('lone-app.ts', scene.bucket);
   const said: unknown[] = [];
   app.on('message', (message) => said.push(message));
-  await until(() => alive(scene.holder()), 30_000);
+  await until(() => alive(scene.holder()));
   const exited = once(app, 'exit') as Promise<[number | null]>;
   process.kill(scene.holder(), 'SIGKILL');
   hanging.remove();

@@ -91,7 +91,7 @@ export class FleetScene implements AsyncDisposable {
       await until(() => {
         if (fleet.pid !== undefined && alive(fleet.pid)) process.kill(fleet.pid, 'SIGKILL');
         return over;
-      }, 30_000);
+      });
     }
     for (const db of this.#databases.values()) db.close();
     if (existsSync(this.folder)) rmSync(this.folder, { recursive: true, force: true });

@@ -149,9 +149,8 @@ test('a database that is fenced, and one whose file is gone, leave the others as
   }
   await assert.rejects(fenced!.sync(), code('FENCED'));
   for (const end of ['', '-wal', '-shm']) renameSync(scene.path('tenant-1') + end, `${scene.path('away')}${end}`);
-  await until(
-    () => scene.events.some(({ event, database }) => database === gone!.database && event.type === 'problem'),
-    20_000,
+  await until(() =>
+    scene.events.some(({ event, database }) => database === gone!.database && event.type === 'problem'),
   );
   for (let i = 0; i < 20; i++) {
     scene.open('tenant-2').exec('INSERT INTO t VALUES (randomblob(3000))');
@@ -199,19 +198,18 @@ test('a followed folder: what is there is shipped, what comes is added, what goe
   assert.deepEqual(fleet.shippers.map(({ database }) => database).sort(), [scene.path('one'), scene.path('two')]);
   assert.deepEqual(refused, [`${scene.path('notes')} DATABASE_NOT_SQLITE`]);
   scene.make('three').exec('INSERT INTO t VALUES (3)');
-  await until(() => fleet.get(scene.path('three'))?.pid !== undefined, 20_000);
-  await until(
-    () => scene.events.some(({ database, event }) => database === scene.path('three') && event.type === 'generation'),
-    20_000,
+  await until(() => fleet.get(scene.path('three'))?.pid !== undefined);
+  await until(() =>
+    scene.events.some(({ database, event }) => database === scene.path('three') && event.type === 'generation'),
   );
   await fleet.get(scene.path('three'))!.sync();
   await scene.assertShipped('three');
   rmSync(scene.path('notes'));
   scene.make('notes');
-  await until(() => fleet.get(scene.path('notes')) !== undefined, 20_000);
+  await until(() => fleet.get(scene.path('notes')) !== undefined);
   scene.open('one').close();
   for (const end of ['', '-wal', '-shm']) rmSync(scene.path('one') + end, { force: true });
-  await until(() => fleet.get(scene.path('one')) === undefined, 20_000);
+  await until(() => fleet.get(scene.path('one')) === undefined);
   scene.open('two').exec('INSERT INTO t VALUES (2)');
   await fleet.get(scene.path('two'))!.sync();
   await scene.assertShipped('two');

@@ -167,7 +167,7 @@ test('a snapshot that waits for a long reader of the app holds no shipping up', 
   reader.prepare('SELECT count(*) FROM t').get();
   db.exec('INSERT INTO t VALUES (randomblob(3000))');
   const snapshot = shipper.snapshot();
-  await until(() => scene.events.some(({ type }) => type === 'blocked'), 5000);
+  await until(() => scene.events.some(({ type }) => type === 'blocked'));
   for (let i = 0; i < 2000; i++) {
     db.exec('INSERT INTO t VALUES (randomblob(3000))');
     if (i % 20 === 0) await sleep(20);

@@ -42,7 +42,7 @@ for (const [what, harm] of [
     harm(folder);
     await commits(db, 300);
     server.resume();
-    await until(() => lost(scene).length > 0, 20_000);
+    await until(() => lost(scene).length > 0);
     await madeUpFor(scene, shipper);
     assert.deepEqual(lost(scene), ['staging-lost']);
     assert.deepEqual(resumedBy(scene), ['staging-lost']);
@@ -59,7 +59,7 @@ test('a disk of the state folder that is full costs staging, by name, and never 
     const shipper = await scene.ship({ ...SMALL, stagingLimit: '100MiB', stateFolder: join(folder, 'state') });
     server.pause();
     await commits(db, 700);
-    await until(() => lost(scene).length > 0, 20_000);
+    await until(() => lost(scene).length > 0);
     const status = await shipper.status();
     assert.equal(status.lost, 'staging-full');
     assert.equal(status.staged, 0, 'the disk is let go at once');
@@ -132,7 +132,7 @@ test('an outage in the middle of a difference gives the held snapshot up, and th
   const second = await scene.ship(SMALL);
   server.pause();
   await commits(db, 700);
-  await until(() => lost(scene).includes('staging-full'), 20_000);
+  await until(() => lost(scene).includes('staging-full'));
   // One segment is on its way since before; the difference is what follows it.
   let onItsWay: string | undefined;
   server.faults.add({
@@ -183,7 +183,7 @@ test('a snapshot that was given up but arrived all the same is gone on from, not
   renameSync(`${scene.folder}/other.db`, scene.database);
   const db = new Database(scene.database);
   db.pragma('journal_size_limit = 0');
-  await until(() => slow.hits === 1, 20_000);
+  await until(() => slow.hits === 1);
   for (let i = 0; i < 200 && !gaveUp(scene); i++) await commits(db, 20);
   assert.ok(gaveUp(scene), 'the snapshot was given up');
   await shipper.sync();
@@ -213,10 +213,10 @@ test('the head never names a place inside a transaction, also when continuity is
   // Of a transaction of many segments the first arrives; while the second is on its way, staging is given up.
   const outage = server.faults.add({ kind: 'slow', latency: 1500, delay: 'operation', after: 1, match: isSegmentPut });
   db.exec('UPDATE t SET b = randomblob(4000)');
-  await until(() => outage.hits > 0, 10_000);
+  await until(() => outage.hits > 0);
   for (let i = 0; i < 40 && lost(scene).length === 0; i++) await commits(db, 20);
   assert.deepEqual(lost(scene), ['staging-full']);
-  await until(() => scene.reasons().length + resumedBy(scene).length > 1, 20_000);
+  await until(() => scene.reasons().length + resumedBy(scene).length > 1);
   outage.remove();
   await madeUpFor(scene, shipper, scene.reasons());
   await shipper.stop();

@@ -35,7 +35,7 @@ const lost = (scene: Scene): string[] =>
   scene.events.filter((event) => event.type === 'lost').map(({ cause }) => cause);
 
 async function waitsBecause(scene: Scene, shipper: Shipper, code: string): Promise<void> {
-  await until(() => scene.events.some((event) => event.type === 'problem' && event.error.code === code), 20_000);
+  await until(() => scene.events.some((event) => event.type === 'problem' && event.error.code === code));
   const status = await shipper.status();
   assert.equal(status.state, 'waiting');
   assert.equal(status.problem?.code, code);
@@ -54,7 +54,7 @@ test('a file that is swapped in is followed: the difference is shipped, and the 
   const before = scene.image();
   removeWal(scene);
   renameSync(copy, scene.database);
-  await until(() => lost(scene).includes('database-replaced'), 10_000);
+  await until(() => lost(scene).includes('database-replaced'));
   db.close();
   db = new Database(scene.database);
   db.exec("INSERT INTO t (b) VALUES ('the first of the new')");
@@ -93,7 +93,7 @@ test('a restore over the running database by force is followed, and so is a whol
   renameSync(`${scene.folder}/strange.db`, scene.database);
   db = new Database(scene.database);
   db.exec("INSERT INTO t (b) VALUES ('strange')");
-  await until(() => scene.reasons().length > 1, 20_000);
+  await until(() => scene.reasons().length > 1);
   await shipper.sync();
   assert.deepEqual(scene.reasons(), ['new-replica', 'mostly-different']);
   await identical(scene);
@@ -119,7 +119,7 @@ test('a database of another page size in its place gets a generation of its own'
   renameSync(copy, scene.database);
   db = new Database(scene.database);
   db.exec("INSERT INTO t (b) VALUES ('small pages')");
-  await until(() => scene.reasons().length > 1, 20_000);
+  await until(() => scene.reasons().length > 1);
   await shipper.sync();
   assert.deepEqual(scene.reasons(), ['new-replica', 'page-size-changed']);
   await identical(scene);
@@ -191,7 +191,7 @@ test('when WAL and shm are removed under it, nothing of the old WAL is written i
   db.exec('UPDATE t SET b = randomblob(2000) WHERE id < 20');
   await shipper.sync();
   removeWal(scene);
-  await until(() => lost(scene).includes('database-replaced'), 10_000);
+  await until(() => lost(scene).includes('database-replaced'));
   await shipper.sync();
   await sleep(300);
   assertSameBytes(readFileSync(scene.database), bytes);
@@ -225,7 +225,7 @@ test('a file that is changed past its WAL is noticed, and the difference is ship
   bytes.write('A TEXT', at);
   writeFileSync(scene.database, bytes, { flag: 'r+' });
   utimesSync(scene.database, new Date(), new Date(Date.now() + 5000));
-  await until(() => lost(scene).includes('database-changed'), 20_000);
+  await until(() => lost(scene).includes('database-changed'));
   await shipper.sync();
   const restored = readFileSync((await scene.restore()).path);
   assertSameBytes(restored, bytes);
@@ -239,7 +239,7 @@ test('snapshot() ends in good time under an app that checkpoints with TRUNCATE a
   const db = ready(scene.database);
   const shipper = await scene.ship();
   const writer = scene.writer('truncator.ts', '12000');
-  await until(() => lost(scene).length === 0 && existsSync(`${scene.database}-wal`), 5000);
+  await until(() => lost(scene).length === 0 && existsSync(`${scene.database}-wal`));
   await sleep(500);
   const took: number[] = [];
   for (let i = 0; i < 5; i++) {

@@ -46,7 +46,7 @@ test('sync() that waits when the helper is killed resolves once everything commi
     await sleep(60);
     const { pid } = shipper;
     process.kill(pid!, 'SIGKILL');
-    await until(() => ends(scene).length > round, 10_000);
+    await until(() => ends(scene).length > round);
     db.exec(`INSERT INTO t VALUES ('between')`);
     waiting.push(shipper.sync());
     server.resume();
@@ -67,7 +67,7 @@ test('events and status() tell that the helper ended and how, also while there i
   const db = ready(scene);
   const shipper = await scene.ship();
   process.kill(shipper.pid!, 'SIGKILL');
-  await until(() => ends(scene).length === 1, 10_000);
+  await until(() => ends(scene).length === 1);
   const during = await shipper.status();
   assert.equal(during.state, 'restarting');
   assert.equal(during.problem?.code, 'HELPER_ENDED');
@@ -92,9 +92,9 @@ test('a helper that ends again and again is restarted later and later', async ()
   const db = ready(scene);
   const shipper = await scene.ship();
   for (let round = 1; round <= 4; round++) {
-    await until(() => shipper.pid !== undefined, 10_000);
+    await until(() => shipper.pid !== undefined);
     process.kill(shipper.pid!, 'SIGKILL');
-    await until(() => ends(scene).length === round, 10_000);
+    await until(() => ends(scene).length === round);
   }
   for (const [i, { attempt, delay }] of ends(scene).entries()) {
     assert.equal(attempt, i + 1);
@@ -130,7 +130,7 @@ test('stop() while the helper is restarting ships what was committed, and nothin
   const shipper = await scene.ship();
   db.exec('INSERT INTO t VALUES (1)');
   process.kill(shipper.pid!, 'SIGKILL');
-  await until(() => ends(scene).length === 1, 10_000);
+  await until(() => ends(scene).length === 1);
   await shipper.stop();
   assert.equal(scene.holder(), 0);
   assert.equal(shipper.pid, undefined);
@@ -163,7 +163,7 @@ test('a shipper whose replica was taken over while it had no helper does not tak
   // A fenced helper that is killed is not replaced by one that would know nothing of it.
   const before = restarts(scene);
   process.kill(first.pid!, 'SIGKILL');
-  await until(() => first.pid === undefined, 10_000);
+  await until(() => first.pid === undefined);
   await sleep(500);
   assert.equal(first.pid, undefined);
   assert.equal(restarts(scene), before);
@@ -188,7 +188,7 @@ test('where a new helper is refused, the shipper has failed and says why, once',
   const status = await shipper.status();
   assert.equal(status.state, 'failed');
   assert.equal(status.problem?.code, 'ALREADY_SHIPPED');
-  await until(() => shipper.pid === undefined, 10_000);
+  await until(() => shipper.pid === undefined);
   other.close();
   await sleep(500);
   assert.equal(shipper.pid, undefined);
@@ -209,7 +209,7 @@ test('a new helper waits for a database that is missing, and never restores it',
   for (const name of files) renameSync(join(scene.folder, name), join(scene.folder, `away-${name}`));
   const synced = shipper.sync();
   process.kill(shipper.pid!, 'SIGKILL');
-  await until(() => states(scene).at(-1) === 'waiting', 20_000);
+  await until(() => states(scene).at(-1) === 'waiting');
   assert.equal((await shipper.status()).problem?.code, 'DATABASE_MISSING');
   await sleep(300);
   assert.ok(!existsSync(scene.database));
@@ -229,7 +229,7 @@ test('an app that ends while its helper restarts leaves nothing behind', async (
   assert.deepEqual(app.failures, []);
   const { acknowledged } = app;
   await app.kill();
-  await until(() => !alive(scene.holder()), 30_000);
+  await until(() => !alive(scene.holder()));
   assert.ok(acknowledged > 0);
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
 });
@@ -239,7 +239,7 @@ test('a crash in mid-restart leaves a replica that the next shipper goes on with
   const db = ready(scene);
   const first = await scene.ship();
   process.kill(first.pid!, 'SIGKILL');
-  await until(() => ends(scene).length === 1, 10_000);
+  await until(() => ends(scene).length === 1);
   await crash(first);
   db.exec('INSERT INTO t VALUES (1)');
   const second = await scene.ship();

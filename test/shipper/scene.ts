@@ -94,7 +94,7 @@ export class Scene implements AsyncDisposable {
     for (const server of this.#servers) await server.close();
     for (const child of this.#children) child.kill('SIGKILL');
     for (const shipper of this.#shippers) await crash(shipper);
-    await until(() => this.#removed(), 10_000);
+    await until(() => this.#removed());
   }
 
   /** False while a helper holds the folder, or writes there: one that was just being started may come up yet. */
@@ -151,7 +151,7 @@ export class App {
     const from = this.acknowledged;
     const over = (): boolean => this.process.exitCode !== null || this.failures.length > 0;
     try {
-      await until(() => this.acknowledged >= from + more || over(), 30_000);
+      await until(() => this.acknowledged >= from + more || over());
     } catch (cause) {
       const told = JSON.stringify(this.events.slice(-10));
       throw new Error(`${this.acknowledged - from} acknowledged, helper ${this.helper}, events ${told}`, { cause });
@@ -167,7 +167,7 @@ export class App {
 
   /** Waits until the helper has shipped what was committed and ended. */
   async helperEnds(): Promise<void> {
-    await until(() => !alive(this.helper), 30_000);
+    await until(() => !alive(this.helper));
   }
 }
 
@@ -196,10 +196,13 @@ export async function crash(shipper: Shipper): Promise<void> {
   await until(() => {
     if (shipper.pid !== undefined && alive(shipper.pid)) process.kill(shipper.pid, 'SIGKILL');
     return over;
-  }, 20_000);
+  });
 }
 
-export async function until(done: () => boolean, limit: number): Promise<void> {
+/** Milliseconds after which something that is waited for will not come any more, however slow the machine is. */
+const PATIENCE = 100_000;
+
+export async function until(done: () => boolean, limit = PATIENCE): Promise<void> {
   const end = Date.now() + limit;
   while (!done()) {
     if (Date.now() > end) throw new Error(`not within ${limit} ms: ${done.toString()}`);

@@ -34,7 +34,7 @@ test('an outage of the store stops no write, is told, and is made up for afterwa
     if (i % 20 === 0) await sleep(20);
   }
   const pending = shipper.sync();
-  await until(() => scene.events.some((event) => event.type === 'problem'), 20_000);
+  await until(() => scene.events.some((event) => event.type === 'problem'));
   const during = await shipper.status();
   assert.equal(during.state, 'retrying');
   assert.equal(during.problem?.kind, 'unreachable');
@@ -121,7 +121,7 @@ test('a shipper whose replica another one took over says so, rejects sync() and 
     db.exec('INSERT INTO t VALUES (randomblob(4000))');
     if (i % 10 === 0) await sleep(15);
   }
-  await until(() => scene.events.some((event) => event.type === 'state' && event.state === 'fenced'), 20_000);
+  await until(() => scene.events.some((event) => event.type === 'state' && event.state === 'fenced'));
   await assert.rejects(first.sync(), (error) => error instanceof SeawallError && error.code === 'FENCED');
   assert.equal((await first.status()).state, 'fenced');
   await second.sync();

@@ -43,7 +43,7 @@ for (const { name, kind, code, faults } of [
     server.resetCounters();
     const from = performance.now();
     await commits(db, 200);
-    await until(() => problems(scene).includes(code), 20_000);
+    await until(() => problems(scene).includes(code));
     const status = await shipper.status();
     assert.deepEqual([status.state, status.problem?.kind, status.problem?.code], ['retrying', kind, code]);
     await sleep(2000);
@@ -98,7 +98,7 @@ test('a bucket that was deleted and made anew gets a whole replica again before 
   await shipper.sync();
   const away = server.faults.add({ kind: 'status', status: 404, code: 'NoSuchBucket' });
   await commits(db, 50);
-  await until(() => problems(scene).includes('STORE_NO_BUCKET'), 20_000);
+  await until(() => problems(scene).includes('STORE_NO_BUCKET'));
   assert.equal((await shipper.status()).problem?.kind, 'missing');
   const store = await openStore(scene.bucket);
   const keys = server.objects('b').map(({ key }) => key.slice('app/'.length));

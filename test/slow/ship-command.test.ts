@@ -91,7 +91,7 @@ for (const { name, start } of kinds) {
         ship.process.kill('SIGTERM');
         await once(ship.process, 'exit');
       }
-      await until(() => !alive(helper), 30_000);
+      await until(() => !alive(helper));
       const restored = await scene.restore();
       const found = await commits(restored.path);
       assert.ok(found >= expected, `${found} after ${expected}; victim ${victim}; ${RERUN}`);
