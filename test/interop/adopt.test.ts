@@ -7,7 +7,7 @@ import { loadTimeline } from '../../replica/timeline.ts';
 import { verify } from '../../replica/verify.ts';
 import { errorOf, seawallJson } from '../cli/seawall.ts';
 import { hashOf } from '../history/history.ts';
-import { timestamp } from './recorded.ts';
+import { timestamp, type Mark } from './recorded.ts';
 import { withLitestream } from './with-litestream.ts';
 
 withLitestream(
@@ -32,18 +32,17 @@ withLitestream(
     assert.equal((await seawallJson(['adopt', scene.database, place.url], 0))['generation'], theirs);
     assert.equal(errorOf(await seawallJson(['adopt', scene.database, place.url], 1))['code'], 'ALREADY_CLAIMED');
 
-    const shipper = await scene.ship();
-    recorded.write(4, 'with the shipper');
-    await shipper.sync();
-    const mark = await recorded.mark('shipped', place);
-    await shipper.stop();
-    assert.deepEqual(scene.reasons(), [], 'no new generation, so no snapshot');
-    const again = await scene.ship();
-    recorded.write(1, 'once more');
-    await again.sync();
-    const last = await recorded.mark('once more', place);
-    await again.stop();
-    assert.deepEqual(scene.reasons(), []);
+    const shipped = async (name: string): Promise<Mark> => {
+      const shipper = await scene.ship();
+      recorded.write(2, name);
+      await shipper.sync();
+      const mark = await recorded.mark(name, place);
+      await shipper.stop();
+      assert.deepEqual(scene.reasons(), [], 'no new generation, so no snapshot');
+      return mark;
+    };
+    const mark = await shipped('with the shipper');
+    const last = await shipped('once more');
     const { generations, current } = await loadTimeline(store);
     assert.deepEqual([generations.length, current!.id, current!.snapshots.length], [1, theirs, 1]);
     const report = await verify(store);
@@ -74,12 +73,7 @@ withLitestream(
     rmSync(folder, { recursive: true });
     const second = await seawallJson(['adopt', scene.database, place.url], 0);
     assert.equal(second['generation'], position.slice(0, 16));
-    const third = await scene.ship();
-    recorded.write(1, 'taken over again');
-    await third.sync();
-    const end = await recorded.mark('taken over again', place);
-    await third.stop();
-    assert.deepEqual(scene.reasons(), []);
+    const end = await shipped('taken over again');
     assert.equal((await loadTimeline(store)).beside, undefined);
     assert.equal(hashOf(readFileSync((await scene.restore()).path)), end.hash);
     await recorded.expectRestored(litestream, place, end);
