@@ -4,7 +4,7 @@
  */
 import type { Head } from './control.ts';
 import { isKind } from './errors.ts';
-import { lastShipped, lastWritten, startOf, type Generation } from './generation.ts';
+import { lastShipped, lastWritten, type Generation } from './generation.ts';
 import { HEAD_KEY } from './layout.ts';
 import { readSegmentHeader } from './segment-reader.ts';
 import { readSnapshotFacts } from './snapshot-reader.ts';
@@ -20,7 +20,7 @@ export interface Beside {
   readonly tookOver: boolean;
 }
 
-/** See {@link Beside}; undefined as a rule. */
+/** See {@link Beside}; undefined as a rule. The generations are in order: one that took over comes after `shipped`. */
 export async function besideOf(
   store: Store,
   generations: readonly Generation[],
@@ -31,9 +31,10 @@ export async function besideOf(
   const later = generations.filter((each) => each !== shipped && each.snapshots.length > 0 && lastWritten(each) > last);
   if (later.length === 0) return undefined;
   const word = await lastWord(store, shipped, head);
-  for (const generation of later.toSorted((a, b) => lastWritten(b) - lastWritten(a))) {
+  // Of several the one whose history is the latest.
+  for (const generation of later.toReversed()) {
     if (lastWritten(generation) <= word || !(await isForeign(store, generation))) continue;
-    return { generation, tookOver: (await startOf(store, generation)).time >= word };
+    return { generation, tookOver: generations.indexOf(generation) > generations.indexOf(shipped) };
   }
   return undefined;
 }
