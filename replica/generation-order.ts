@@ -3,6 +3,7 @@ import type { Head } from './control.ts';
 import { isKind } from './errors.ts';
 import { lastWritten, startOf, type Generation, type Start } from './generation.ts';
 import { lastWord } from './other-program.ts';
+import { readWal } from './segment-reader.ts';
 import type { Store } from './store/store.ts';
 
 interface Dated {
@@ -12,11 +13,26 @@ interface Dated {
   readonly from: number;
   /** Written beside one of ours that began no later: what the database was then, that one tells. */
   readonly isBeside: boolean;
+  /** Only of those that nothing else tells apart. */
+  readonly reach: WalReach;
 }
+
+/** How far a generation's WAL reaches in the life of the database file. */
+interface WalReach {
+  /** SQLite counts how often it began the WAL anew. */
+  readonly sequence: number;
+  /** The byte of that WAL. */
+  readonly offset: number;
+}
+
+const NOWHERE: WalReach = { sequence: -1, offset: 0 };
 
 /**
  * Oldest first. Another program's generation that began while a shipper was at work on one of ours comes before that:
  * of the times from then on ours is the history, and goes on to be when the other program is long gone.
+ *
+ * Stores tell whole seconds, and Litestream may begin two generations within one. Of these the later is the one that was
+ * written longer, or else the one whose WAL reaches further.
  *
  * With `tolerant`, a generation whose oldest object is damaged is put in its place by the store's clock, so that it does
  * not keep the others from being restored.
@@ -31,10 +47,14 @@ export async function inOrder(
   const dated: Dated[] = [];
   for (const generation of generations) {
     const start = await startForOrder(store, generation, tolerant);
-    dated.push({ generation, start, from: start.time, isBeside: false });
+    dated.push({ generation, start, from: start.time, isBeside: false, reach: NOWHERE });
   }
   for (const [at, each] of dated.entries()) {
     if (each.start.isForeign) dated[at] = await besideOurs(store, each, dated, head);
+  }
+  for (const [at, each] of dated.entries()) {
+    const isTwin = dated.some((other) => other !== each && byTimes(other, each) === 0);
+    if (isTwin) dated[at] = { ...each, reach: await reachOf(store, each.generation, tolerant) };
   }
   return dated.sort(compare).map(({ generation }) => generation);
 }
@@ -54,14 +74,34 @@ async function besideOurs(
   return foreign;
 }
 
-/** Stores tell whole seconds: of two that began in the same one, the later is the one that was written longer. */
 function compare(a: Dated, b: Dated): number {
   return (
-    a.from - b.from ||
-    Number(b.isBeside) - Number(a.isBeside) ||
-    lastWritten(a.generation) - lastWritten(b.generation) ||
+    byTimes(a, b) ||
+    a.reach.sequence - b.reach.sequence ||
+    a.reach.offset - b.reach.offset ||
     (a.generation.id < b.generation.id ? -1 : 1)
   );
+}
+
+function byTimes(a: Dated, b: Dated): number {
+  return (
+    a.from - b.from || Number(b.isBeside) - Number(a.isBeside) || lastWritten(a.generation) - lastWritten(b.generation)
+  );
+}
+
+/** What was written within one second is soon read. */
+async function reachOf(store: Store, { id, segments }: Generation, tolerant: boolean): Promise<WalReach> {
+  let reach = NOWHERE;
+  const index = segments.at(-1)?.index;
+  try {
+    const last = segments.filter((segment) => segment.index === index);
+    for await (const { tail } of readWal(store, id, last)) {
+      reach = { sequence: tail.wal?.sequence ?? -1, offset: tail.offset };
+    }
+  } catch (error) {
+    if (!tolerant || !isKind(error, 'corrupt', 'unsupported')) throw error;
+  }
+  return reach;
 }
 
 async function startForOrder(store: Store, generation: Generation, tolerant: boolean): Promise<Start> {

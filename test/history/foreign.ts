@@ -8,10 +8,14 @@ import { frame } from './lz4-frame.ts';
 const HOUR = 3_600_000;
 
 /** A history with every object as Litestream writes it: one LZ4 frame of 4 MiB blocks. */
-export async function foreignReplica(seed: number): Promise<{ store: ClockedStore; history: History }> {
+export async function foreignReplica(
+  seed: number,
+  generations = 1,
+): Promise<{ store: ClockedStore; history: History }> {
   const store = clockedStore();
   const history = await buildHistory(store, {
     seed,
+    generations,
     commits: 15,
     codec: 'lz4',
     checkpoints: 0.25,

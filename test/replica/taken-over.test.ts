@@ -195,6 +195,19 @@ test('of two generations that began within one second, the one that was written 
   }
 });
 
+test('of two that were begun and written within one second, the one whose WAL reaches further is the later one', async () => {
+  let inWrongOrder = 0;
+  for (let seed = 9830; seed < 9838; seed++) {
+    const { store, history } = await foreignReplica(seed, 2);
+    store.now = Date.UTC(2026, 5, 1);
+    for (const key of await store.keys()) await store.put(key, (await store.get(key)).body);
+    await expectRestored(store, LATEST, history.states.at(-1)!);
+    const [older, newer] = history.generations;
+    if (older!.id > newer!.id) inWrongOrder++;
+  }
+  assert.ok(inWrongOrder > 0);
+});
+
 async function stamps(store: ClockedStore): Promise<{ readonly key: string; readonly time: number }[]> {
   const found: { key: string; time: number }[] = [];
   for await (const { key, lastModified } of store.list('')) found.push({ key, time: lastModified });
