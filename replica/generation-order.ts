@@ -14,18 +14,19 @@ interface Dated {
   /** Written beside one of ours that began no later: what the database was then, that one tells. */
   readonly isBeside: boolean;
   /** Only of those that nothing else tells apart. */
-  readonly reach: WalReach;
+  readonly reach: WalReach | undefined;
 }
 
 /** How far a generation's WAL reaches in the life of the database file. */
 interface WalReach {
-  /** SQLite counts how often it began the WAL anew. */
-  readonly sequence: number;
+  /** Of the WAL's header. Where it begins anew SQLite adds one to it; a new WAL file begins at random. */
+  readonly salt1: number;
   /** The byte of that WAL. */
   readonly offset: number;
 }
 
-const NOWHERE: WalReach = { sequence: -1, offset: 0 };
+/** Restarts of a WAL within a second, at most; a larger difference of salts is chance. */
+const MOST_RESTARTS = 1 << 20;
 
 /**
  * Oldest first. Another program's generation that began while a shipper was at work on one of ours comes before that:
@@ -47,7 +48,7 @@ export async function inOrder(
   const dated: Dated[] = [];
   for (const generation of generations) {
     const start = await startForOrder(store, generation, tolerant);
-    dated.push({ generation, start, from: start.time, isBeside: false, reach: NOWHERE });
+    dated.push({ generation, start, from: start.time, isBeside: false, reach: undefined });
   }
   for (const [at, each] of dated.entries()) {
     if (each.start.isForeign) dated[at] = await besideOurs(store, each, dated, head);
@@ -75,12 +76,7 @@ async function besideOurs(
 }
 
 function compare(a: Dated, b: Dated): number {
-  return (
-    byTimes(a, b) ||
-    a.reach.sequence - b.reach.sequence ||
-    a.reach.offset - b.reach.offset ||
-    (a.generation.id < b.generation.id ? -1 : 1)
-  );
+  return byTimes(a, b) || byReach(a, b) || (a.generation.id < b.generation.id ? -1 : 1);
 }
 
 function byTimes(a: Dated, b: Dated): number {
@@ -89,14 +85,20 @@ function byTimes(a: Dated, b: Dated): number {
   );
 }
 
+function byReach({ reach: a }: Dated, { reach: b }: Dated): number {
+  if (a === undefined || b === undefined) return 0;
+  const restarts = (a.salt1 - b.salt1) | 0;
+  return Math.abs(restarts) > MOST_RESTARTS ? 0 : restarts || a.offset - b.offset;
+}
+
 /** What was written within one second is soon read. */
-async function reachOf(store: Store, { id, segments }: Generation, tolerant: boolean): Promise<WalReach> {
-  let reach = NOWHERE;
+async function reachOf(store: Store, { id, segments }: Generation, tolerant: boolean): Promise<WalReach | undefined> {
+  let reach: WalReach | undefined;
   const index = segments.at(-1)?.index;
   try {
     const last = segments.filter((segment) => segment.index === index);
     for await (const { tail } of readWal(store, id, last)) {
-      reach = { sequence: tail.wal?.sequence ?? -1, offset: tail.offset };
+      if (tail.wal !== undefined) reach = { salt1: tail.wal.salt1, offset: tail.offset };
     }
   } catch (error) {
     if (!tolerant || !isKind(error, 'corrupt', 'unsupported')) throw error;

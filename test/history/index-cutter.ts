@@ -4,7 +4,7 @@ import { encodeSegment, type DatabaseState, type Mark } from '../../replica/form
 import { segmentKey, type CodecName } from '../../replica/layout.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { WalOrder } from '../../replica/wal/checksum.ts';
-import { frameSize, WAL_HEADER_SIZE } from '../../replica/wal/format.ts';
+import { frameSize, parseWalHeader, WAL_HEADER_SIZE } from '../../replica/wal/format.ts';
 import type { NewCommit } from './live-database.ts';
 import { rechain } from './rechain.ts';
 import type { Seeded } from './seeded.ts';
@@ -61,13 +61,14 @@ export class IndexCutter {
 
   /** Writes all segments. With `unfinished`, one more that holds frames of a transaction without its commit. */
   async finish(clock: ((time: number) => void) | undefined, unfinished = false): Promise<void> {
-    // SQLite chooses salts at random; with salts of our own the same seed gives the same bytes.
+    // SQLite chooses salts at random, and adds one to the first with each restart; these give the same bytes for a seed.
+    const wal = Buffer.concat(this.#raw);
     const salts = {
-      salt1: (this.#random.seed + this.#place.index) >>> 0,
+      salt1: (this.#random.seed + parseWalHeader(wal).sequence) >>> 0,
       salt2: Math.imul(this.#random.seed, 2654435761) >>> 0,
     };
     const { order } = this.#options;
-    const raw = rechain(Buffer.concat(this.#raw), order, { salts });
+    const raw = rechain(wal, order, { salts });
     const cuts = this.#cuts(raw.length);
     let from = 0;
     for (const to of cuts) {

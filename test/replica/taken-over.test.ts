@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { backupAge } from '../../replica/backup-age.ts';
 import { compact } from '../../replica/compact.ts';
 import { readHead, writeHead } from '../../replica/control.ts';
+import { segmentKey } from '../../replica/layout.ts';
 import { loadReplica } from '../../replica/replica.ts';
 import { restore } from '../../replica/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
@@ -206,6 +207,25 @@ test('of two that were begun and written within one second, the one whose WAL re
     if (older!.id > newer!.id) inWrongOrder++;
   }
   assert.ok(inWrongOrder > 0);
+});
+
+test('of two twins on one WAL, the one that reaches further is the later one', async () => {
+  for (const shorter of ['0'.repeat(16), 'f'.repeat(16)]) {
+    const { store, history } = await foreignReplica(9841);
+    const { generation, index } = history.states.at(-1)!;
+    store.now = Date.UTC(2026, 5, 1);
+    const whole = await loadTimeline(store);
+    const last = whole.current!.segments.filter((segment) => segment.index === index);
+    assert.ok(last.length > 1);
+    const behind = segmentKey(generation, index, last.at(-1)!.offset, 'lz4');
+    for (const key of await store.keys()) {
+      const { body } = await store.get(key);
+      await store.put(key, body);
+      if (key !== behind) await store.put(key.replace(generation, shorter), body);
+    }
+    await expectRestored(store, LATEST, history.states.at(-1)!);
+    assert.deepEqual((await loadTimeline(store)).generations.map(({ id }) => id), [shorter, generation]); // prettier-ignore
+  }
 });
 
 async function stamps(store: ClockedStore): Promise<{ readonly key: string; readonly time: number }[]> {
