@@ -19,8 +19,8 @@ export interface Adopted {
  * Reads the replica to its end, and claims it. Litestream must have been stopped for good: it knows no claims, and two
  * writers of one generation destroy it.
  *
- * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner, unless Litestream took over after it, `missing`, `corrupt` (then begin a new
- * replica beside it), and `conflict` when another claim came first.
+ * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner and Litestream did not take over after it,
+ * `missing`, `corrupt` (then begin a new replica beside it), and `conflict` when another claim came first.
  */
 export async function adopt(store: Store, by: Pick<Claim, 'owner' | 'holder' | 'since'>): Promise<Adopted> {
   const found = await readClaim(store);

@@ -31,6 +31,7 @@ export { formatTime, LATEST, parseTarget } from './target.ts';
 export type { Target } from './target.ts';
 export { loadTimeline } from './timeline.ts';
 export type { Generation } from './generation.ts';
+export type { Beside } from './other-program.ts';
 export type { Timeline } from './timeline.ts';
 export { verify } from './verify.ts';
 export type { GenerationReport } from './verify-generation.ts';
