@@ -19,6 +19,7 @@ export class FollowedDatabase {
   #follower: Follower | undefined;
   /** Another file has its place: the one that is open must not be touched any more. */
   #replaced = false;
+  #isEnding = false;
   /** Not before the shipping has begun, and again after news. */
   #restAt = Infinity;
 
@@ -122,6 +123,12 @@ export class FollowedDatabase {
     this.#health.succeeded('database');
   }
 
+  /** What is committed by the end of the shipping is to be all there is in the file. */
+  ending(): void {
+    this.#isEnding = true;
+    this.#open?.live.ending();
+  }
+
   close(): void {
     if (this.#replaced) this.#open?.live.abandon().release();
     else this.#open?.live.close();
@@ -129,6 +136,7 @@ export class FollowedDatabase {
   }
 
   #take(live: LiveDatabase): void {
+    if (this.#isEnding) live.ending();
     this.#open = { live, watch: new WalWatch(live, this.#settings) };
     this.#replaced = false;
   }

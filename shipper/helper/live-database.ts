@@ -52,6 +52,7 @@ export class LiveDatabase {
   readonly files: LiveFiles;
   readonly #connections: Connections;
   #pinned: 'reader' | 'otherReader' = 'reader';
+  #isEnding = false;
 
   /**
    * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what was
@@ -294,10 +295,10 @@ export class LiveDatabase {
 
   /**
    * Restarts and truncates an overgrown WAL file after a seal: a write of no effect makes SQLite begin it anew, and
-   * its size limit cuts the file. Nothing of the user's data changes.
+   * its size limit cuts the file. Nothing of the user's data changes; but the change counter in the file's header does.
    */
   shrinkWal(): void {
-    if (!this.#lockWriter()) return;
+    if (this.#isEnding || !this.#lockWriter()) return;
     const writer = this.#connections.get('writer');
     try {
       writer.pragma('journal_size_limit = 0');
@@ -307,6 +308,11 @@ export class LiveDatabase {
     } finally {
       this.#connections.end('writer');
     }
+  }
+
+  /** From now on nothing is written any more: it would come after the last commit that is shipped. */
+  ending(): void {
+    this.#isEnding = true;
   }
 
   /** Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. */

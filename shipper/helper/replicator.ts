@@ -149,6 +149,7 @@ export class Replicator {
       await this.#end('stopped');
       throw new SeawallError('refused', 'STOPPED_WAITING', `stopped while there was no database to follow: ${why}`);
     }
+    this.#database.ending();
     const gaveUp = stopLimit(timeout, () => this.#health.problem);
     try {
       await Promise.race([this.sync(), gaveUp]);

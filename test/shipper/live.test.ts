@@ -94,6 +94,23 @@ test('the schema and the data are untouched by shipping, and a shrink of the WAL
   db.close();
 });
 
+test('what is in the file when the shipper has stopped is in the replica, also where the WAL was overgrown', async () => {
+  await using scene = new Scene();
+  const db = new Database(scene.database);
+  db.pragma('journal_mode = WAL');
+  db.pragma('wal_autocheckpoint = 0');
+  db.exec('CREATE TABLE t (b)');
+  for (let round = 0; round < 5; round++) {
+    const shipper = await scene.ship({ shrinkAt: '1MiB', checkpointAt: '64KiB', sealAt: '1MiB' });
+    // It stops with the end of an index, after which it would shrink the WAL by a commit of its own.
+    db.exec('INSERT INTO t VALUES (randomblob(1500000))');
+    await shipper.stop();
+    assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());
+  }
+  assert.deepEqual(scene.reasons().length, 1);
+  db.close();
+});
+
 test('a transaction larger than many segments is cut, and nothing of it is shipped before it commits', async () => {
   await using scene = new Scene();
   const db = ready(scene);
