@@ -6,7 +6,7 @@ import type { Settings } from '../options.ts';
 import type { ShipperEvent } from '../protocol.ts';
 import type { CapturedSegment, CapturePoint } from './capture.ts';
 import type { Boundary } from './follower.ts';
-import { startGeneration, type Owner } from './generation-start.ts';
+import { ClaimRenewed, startGeneration, type Owner } from './generation-start.ts';
 import { holdLimits, type HoldSettings } from './held-snapshot.ts';
 import type { LiveDatabase } from './live-database.ts';
 import { resumeGeneration } from './resume.ts';
@@ -73,7 +73,7 @@ export async function beginShipping(
   /** Why the first try could not go on. */
   let first: string | undefined;
   // What a failed try has put into the bucket, a snapshot that arrived too late, say, the next one may go on from.
-  const attempt = async (): Promise<Begun> => {
+  const begin = async (): Promise<Begun> => {
     const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });
     if (resumed.kind === 'resumed') {
       const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
@@ -89,6 +89,16 @@ export async function beginShipping(
     const { generation, state } = point;
     emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
     return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+  };
+  const attempt = async (): Promise<Begun> => {
+    for (;;) {
+      try {
+        return await begin();
+      } catch (error) {
+        if (!(error instanceof ClaimRenewed)) throw error;
+        signal.throwIfAborted();
+      }
+    }
   };
   // Each try has its turn, and the pauses between them are others'.
   return persistently(work.upload, () => context.whole.take(signal, attempt));

@@ -1,9 +1,10 @@
 /** Starts a generation: the claim to it, and a snapshot of the whole database. */
 import { randomBytes } from 'node:crypto';
 import { findClaim, readClaim, writeClaim, type Claim } from '../../replica/control.ts';
-import { isKind } from '../../replica/errors.ts';
+import { isKind, SeawallError } from '../../replica/errors.ts';
 import type { Codec } from '../../replica/format/codec.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
+import { CLAIM_KEY } from '../../replica/layout.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../../replica/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { CapturePoint } from './capture.ts';
@@ -85,6 +86,18 @@ async function hashImage(image: HeldImage, signal: AbortSignal, progressed: () =
   return hashes;
 }
 
+/**
+ * The former owner claimed the replica anew while it was being taken over: what was read of it is out of date. Its taking
+ * over begins again, for who starts later is to be the owner.
+ */
+export class ClaimRenewed extends SeawallError {
+  constructor(holder: string) {
+    super('conflict', 'CLAIM_RENEWED', `${holder} claimed the replica anew while it was being taken over`, {
+      key: CLAIM_KEY,
+    });
+  }
+}
+
 /** The claim that is to be replaced; `claim` is undefined where it is damaged. */
 export type FormerClaim = { readonly claim: Claim | undefined; readonly etag: string } | undefined;
 
@@ -112,8 +125,9 @@ export async function takeClaim(
     await writeClaim(store, claim, former === undefined ? 'absent' : { ifMatch: former.etag });
   } catch (error) {
     if (!isKind(error, 'conflict')) throw error;
-    const now = await readClaim(store);
-    if (now?.claim.owner === owner.owner && now.claim.generation === generation) return; // a lost acknowledgement
-    throw takenOver(now?.claim.holder);
+    const now = (await readClaim(store))?.claim;
+    if (now?.owner === owner.owner && now.generation === generation) return; // a lost acknowledgement
+    if (now !== undefined && now.owner === former?.claim?.owner) throw new ClaimRenewed(now.holder);
+    throw takenOver(now?.holder);
   }
 }

@@ -117,6 +117,7 @@ export class FrontDoor {
     this.#options.counters[target.op]++;
     const faults = this.#options.faults.next(target);
     const fatal = faults.find((fault) => fault.kind !== 'slow');
+    for (const fault of faults) if (fault.kind === 'slow') fault.strike?.();
     await this.#delay(faults, 'operation');
     if (fatal?.kind !== 'lost-ack') fatal?.strike?.();
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -77,6 +77,41 @@ test('staging that overflows is given up with a named reason, and the difference
   assert.ok(causes.length > 0 && causes.every((cause) => cause === 'staging-full'), causes.join());
   assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   await shipper.stop();
+  db.close();
+});
+
+test('a shipper that takes over wins also where the former one claims the replica anew at that moment', async () => {
+  await using scene = new Scene();
+  const server = await scene.serve();
+  const db = ready(scene);
+  const first = await scene.ship();
+  await first.stop();
+  db.exec('INSERT INTO t VALUES (1)');
+  const store = await openStore(scene.bucket);
+  const { claim, etag } = (await readClaim(store))!;
+  const renewed = { ...claim, epoch: claim.epoch + 1 };
+  let renewal: Promise<unknown> | undefined;
+  const late = server.faults.add({
+    kind: 'slow',
+    latency: 1000,
+    delay: 'operation',
+    times: 1,
+    match: ({ method, key }) => method === 'PUT' && key.endsWith(CLAIM_KEY),
+    strike: () => {
+      renewal = writeClaim(store, renewed, { ifMatch: etag });
+    },
+  });
+  rmSync(`${scene.database}-seawall`, { recursive: true });
+  const second = await scene.ship();
+  assert.equal(late.hits, 1);
+  await renewal;
+  const { claim: taken } = (await readClaim(store))!;
+  assert.equal(taken.epoch, renewed.epoch + 1);
+  assert.notEqual(taken.owner, claim.owner);
+  assert.deepEqual(scene.reasons(), ['new-replica'], 'the generation goes on');
+  await second.stop();
+  assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
+  await store.close();
   db.close();
 });
 

@@ -51,8 +51,7 @@ async function changeOffline(world: World, random: Seeded): Promise<void> {
 
 /**
  * Another machine goes on with a copy of the database while this one still runs: from then on the copy is the database,
- * and the first shipper must notice and stop. Where the first one regains continuity at just that moment it may be the
- * faster to the claim: then the other must say so, and the database stays what it is.
+ * and the first shipper must notice and stop.
  */
 async function takeOver(world: World, random: Seeded): Promise<void> {
   world.takeover = true;
@@ -60,7 +59,6 @@ async function takeOver(world: World, random: Seeded): Promise<void> {
   const copy = join(world.folder, 'other.db');
   const first = new Life(world, { ...peaceful(random), syncEvery: 50 }, 100);
   let second: Life | undefined;
-  let isOwner = false;
   try {
     await first.untilReady(PATIENCE);
     const source = new Database(world.database);
@@ -72,13 +70,6 @@ async function takeOver(world: World, random: Seeded): Promise<void> {
     db.close();
     second = new Life(world, peaceful(random), 30, copy);
     await second.untilReady(PATIENCE);
-    if (second.fenced) {
-      first.finish();
-      await first.untilStopped(PATIENCE);
-      hold(!first.fenced || world.over.signal.aborted, () => 'of two shippers none goes on with a replica');
-      isOwner = true;
-      return;
-    }
     // It writes on, and meets the other’s objects at its next upload.
     first.work(200);
     await first.untilDead(PATIENCE);
@@ -89,8 +80,6 @@ async function takeOver(world: World, random: Seeded): Promise<void> {
     await first.end();
     await second?.end();
     world.takeover = false;
-    if (isOwner)
-      for (const end of ['', '-wal', '-shm', '-seawall']) rmSync(copy + end, { recursive: true, force: true });
   }
   world.over.signal.throwIfAborted();
   world.removeDatabase();
