@@ -21,6 +21,10 @@ export function spanWords(milliseconds: number): string {
   return counted(Math.floor(seconds / 86_400), 'day');
 }
 
+export function warningLines(warnings: readonly string[]): string[] {
+  return warnings.map((warning) => `warning: ${warning}`);
+}
+
 /** `1 page`, `2 pages`. */
 export function counted(count: number, one: string, many = one.endsWith('x') ? `${one}es` : `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

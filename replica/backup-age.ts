@@ -1,6 +1,5 @@
 /** How old a backup is, read from the bucket alone. */
 import { readHead } from './control.ts';
-import { HEAD_KEY } from './layout.ts';
 import type { Store } from './store/store.ts';
 import type { LtxHistory } from './ltx/history.ts';
 import type { Replica } from './replica.ts';
@@ -23,9 +22,7 @@ export interface BackupAge {
  * (compaction, also by Litestream 0.5) do not make a backup younger.
  */
 export async function backupAge(store: Store, { timeline, ltx }: Replica, now: number): Promise<BackupAge> {
-  const head = await readHead(store);
-  const written = head === undefined ? undefined : (await store.head(HEAD_KEY))?.lastModified;
-  const seen = head === undefined ? undefined : Math.min(head.seen, written ?? head.seen);
+  const seen = (await readHead(store))?.heard;
   let arrived = ltx && newestFile(ltx);
   for (const { segments } of timeline?.generations ?? []) {
     for (const { lastModified } of segments) arrived = Math.max(arrived ?? 0, lastModified);

@@ -13,7 +13,7 @@ import { CLAIM_KEY, FLOORS_KEY, HEAD_KEY } from './layout.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { formatPosition, isGeneration, MAX_INDEX, parsePosition, type Position } from './position.ts';
 import { fields, MAX_SEALED, seal, unseal } from './sealed-json.ts';
-import type { Condition, PutResult, Store } from './store/store.ts';
+import type { Condition, PutResult, Store, StoredObject } from './store/store.ts';
 
 /** Tries to read a control object that is replaced under the reading. */
 const MOST_READS = 5;
@@ -39,6 +39,12 @@ export interface Head {
   readonly committed: number;
   /** When the shipper last knew that nothing newer existed, milliseconds since 1970. */
   readonly seen: number;
+}
+
+/** A head as it was found. */
+export interface FoundHead extends Head {
+  /** `seen` by the store's clock: that of a shipper which is ahead does not count. Milliseconds since 1970. */
+  readonly heard: number;
 }
 
 /** Throws `corrupt` where the claim is damaged; see {@link findClaim}. */
@@ -83,7 +89,7 @@ export function writeClaim(store: Store, claim: Claim, condition: Condition): Pr
   return store.put(CLAIM_KEY, seal('claim', 1, { ...claim }), condition);
 }
 
-export async function readHead(store: Store): Promise<Head | undefined> {
+export async function readHead(store: Store): Promise<FoundHead | undefined> {
   const found = await readSmall(store, HEAD_KEY);
   if (found === undefined) return undefined;
   const body = fields(unseal('head', 1, found.body, HEAD_KEY), HEAD_KEY, {
@@ -103,6 +109,7 @@ export async function readHead(store: Store): Promise<Head | undefined> {
     pages: body.pages as number,
     committed: body.committed as number,
     seen: body.seen as number,
+    heard: Math.min(body.seen as number, found.lastModified),
   };
 }
 
@@ -153,10 +160,7 @@ export function writeFloors(store: Store, floors: Floors, condition: Condition):
   return store.put(FLOORS_KEY, seal('floors', 1, Object.fromEntries(sorted)), condition);
 }
 
-async function readSmall(
-  store: Store,
-  key: string,
-): Promise<{ readonly body: Buffer; readonly etag: string } | undefined> {
+async function readSmall(store: Store, key: string): Promise<StoredObject | undefined> {
   for (let reads = 1; ; reads++) {
     try {
       const found = await store.get(key, { suffix: MAX_SEALED });

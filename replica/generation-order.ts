@@ -1,7 +1,7 @@
 /** The order of generations: that of the times whose history they hold. */
-import type { Head } from './control.ts';
+import type { FoundHead } from './control.ts';
 import { isKind } from './errors.ts';
-import { lastWritten, startOf, type Generation, type Start } from './generation.ts';
+import { lastWritten, segmentsOf, startOf, type Generation, type Start } from './generation.ts';
 import { lastWord } from './other-program.ts';
 import { readWal } from './segment-reader.ts';
 import type { Store } from './store/store.ts';
@@ -41,7 +41,7 @@ const MOST_RESTARTS = 1 << 20;
 export async function inOrder(
   store: Store,
   generations: readonly Generation[],
-  head: Head | undefined,
+  head: FoundHead | undefined,
   tolerant: boolean,
 ): Promise<Generation[]> {
   if (generations.length < 2) return [...generations];
@@ -51,7 +51,7 @@ export async function inOrder(
     dated.push({ generation, start, from: start.time, isBeside: false, reach: undefined });
   }
   for (const [at, each] of dated.entries()) {
-    if (each.start.isForeign) dated[at] = await besideOurs(store, each, dated, head);
+    if (each.start.isForeign) dated[at] = besideOurs(each, dated, head);
   }
   for (const [at, each] of dated.entries()) {
     const isTwin = dated.some((other) => other !== each && byTimes(other, each) === 0);
@@ -60,19 +60,12 @@ export async function inOrder(
   return dated.sort(compare).map(({ generation }) => generation);
 }
 
-async function besideOurs(
-  store: Store,
-  foreign: Dated,
-  dated: readonly Dated[],
-  head: Head | undefined,
-): Promise<Dated> {
-  for (const { generation, start } of dated) {
-    if (start.isForeign || start.time > foreign.start.time) continue;
-    if ((await lastWord(store, generation, head)) > foreign.start.time) {
-      return { ...foreign, from: start.time, isBeside: true };
-    }
-  }
-  return foreign;
+function besideOurs(foreign: Dated, dated: readonly Dated[], head: FoundHead | undefined): Dated {
+  const { time } = foreign.start;
+  const ours = dated.find(
+    ({ generation, start }) => !start.isForeign && start.time <= time && lastWord(generation, head) > time,
+  );
+  return ours === undefined ? foreign : { ...foreign, from: ours.start.time, isBeside: true };
 }
 
 function compare(a: Dated, b: Dated): number {
@@ -92,12 +85,12 @@ function byReach({ reach: a }: Dated, { reach: b }: Dated): number {
 }
 
 /** What was written within one second is soon read. */
-async function reachOf(store: Store, { id, segments }: Generation, tolerant: boolean): Promise<WalReach | undefined> {
+async function reachOf(store: Store, generation: Generation, tolerant: boolean): Promise<WalReach | undefined> {
   let reach: WalReach | undefined;
-  const index = segments.at(-1)?.index;
+  const last = generation.segments.at(-1);
+  if (last === undefined) return undefined;
   try {
-    const last = segments.filter((segment) => segment.index === index);
-    for await (const { tail } of readWal(store, id, last)) {
+    for await (const { tail } of readWal(store, generation.id, segmentsOf(generation, last.index))) {
       if (tail.wal !== undefined) reach = { salt1: tail.wal.salt1, offset: tail.offset };
     }
   } catch (error) {

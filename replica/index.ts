@@ -3,7 +3,7 @@ import './require-node.ts';
 
 export { compact, DEFAULT_COMPACTION, planCompaction } from './compact.ts';
 export type { CompactionOutcome, CompactionPlan, CompactionPolicy, CompactOptions } from './compact.ts';
-export type { Claim, Floors, Head } from './control.ts';
+export type { Claim, Floors, FoundHead, Head } from './control.ts';
 export { isKind, SeawallError } from './errors.ts';
 export type { ErrorFacts, ErrorKind } from './errors.ts';
 export { formatChecksum } from './format/page-hashes.ts';

@@ -2,10 +2,9 @@
  * Another program (Litestream 0.3) that writes where a shipper of ours does, or did. It knows no claims: started beside a
  * shipper, or after one was stopped for good, it just begins a generation. The times of the objects must tell which it was.
  */
-import type { Head } from './control.ts';
+import type { FoundHead } from './control.ts';
 import { isKind } from './errors.ts';
 import { lastShipped, lastWritten, type Generation } from './generation.ts';
-import { HEAD_KEY } from './layout.ts';
 import { readSegmentHeader } from './segment-reader.ts';
 import { readSnapshotFacts } from './snapshot-reader.ts';
 import type { Store } from './store/store.ts';
@@ -25,16 +24,14 @@ export async function besideOf(
   store: Store,
   generations: readonly Generation[],
   shipped: Generation,
-  head: Head | undefined,
+  head: FoundHead | undefined,
 ): Promise<Beside | undefined> {
-  const last = lastShipped(shipped);
-  const later = generations.filter((each) => each !== shipped && each.snapshots.length > 0 && lastWritten(each) > last);
-  if (later.length === 0) return undefined;
-  const word = await lastWord(store, shipped, head);
+  const word = lastWord(shipped, head);
   // Of several the one whose history is the latest.
-  for (const generation of later.toReversed()) {
-    if (lastWritten(generation) <= word || !(await isForeign(store, generation))) continue;
-    return { generation, tookOver: generations.indexOf(generation) > generations.indexOf(shipped) };
+  for (const generation of generations.toReversed()) {
+    if (generation === shipped || generation.snapshots.length === 0 || lastWritten(generation) <= word) continue;
+    if (await isForeign(store, generation))
+      return { generation, tookOver: generations.indexOf(generation) > generations.indexOf(shipped) };
   }
   return undefined;
 }
@@ -57,14 +54,10 @@ export function besideWords({
   return [words];
 }
 
-/**
- * When the shipper of a generation last said something, by the store's clock: with a segment, or with a heartbeat. A clock
- * of its own that is ahead does not count.
- */
-export async function lastWord(store: Store, generation: Generation, head: Head | undefined): Promise<number> {
+/** When the shipper of a generation last said something, by the store's clock: with a segment, or with a heartbeat. */
+export function lastWord(generation: Generation, head: FoundHead | undefined): number {
   const shipped = lastShipped(generation);
-  if (head?.position.generation !== generation.id) return shipped;
-  return Math.max(shipped, Math.min(head.seen, (await store.head(HEAD_KEY))?.lastModified ?? head.seen));
+  return head?.position.generation === generation.id ? Math.max(shipped, head.heard) : shipped;
 }
 
 /** Whether its newest WAL is another program's; not where that cannot be read. */

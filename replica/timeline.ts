@@ -1,5 +1,5 @@
 /** What lies in a replica: its generations, snapshots and segments, from one listing. */
-import { findClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { findClaim, readFloors, readHead, type Claim, type Floors, type FoundHead } from './control.ts';
 import { isKind, SeawallError } from './errors.ts';
 import type { Generation } from './generation.ts';
 import { inOrder } from './generation-order.ts';
@@ -28,7 +28,7 @@ export interface Timeline {
   /** Another program's generation that goes on after the last word of the claimed one. */
   readonly beside: Beside | undefined;
   readonly claim: Claim | undefined;
-  readonly head: Head | undefined;
+  readonly head: FoundHead | undefined;
   /** What retention took; empty when it never ran. */
   readonly floors: Floors;
   /** Keys under `generations/` that are neither snapshots nor segments. */
@@ -96,7 +96,7 @@ function unknownGeneration({ code, message, facts }: SeawallError): SeawallError
  */
 export async function listGenerations(
   store: Store,
-  head: Head | undefined,
+  head: FoundHead | undefined,
   tolerant: boolean,
 ): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
   return fromListing(async () => {
@@ -157,7 +157,7 @@ async function listObjects(store: Store): Promise<{ generations: Generation[]; f
 function shippedOf(
   generations: readonly Generation[],
   claim: Claim | undefined,
-  head: Head | undefined,
+  head: FoundHead | undefined,
 ): Generation | undefined {
   const claimed = generations.find(({ id }) => id === claim?.generation);
   // Where a head was written there was a snapshot: that it is gone must not be taken for "not yet".

@@ -8,7 +8,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NO_WAL, readClaim, readFloors, readHead, type Claim, type Floors, type Head } from './control.ts';
+import { NO_WAL, readClaim, readFloors, readHead, type Claim, type Floors, type FoundHead } from './control.ts';
 import { isKind, type SeawallError } from './errors.ts';
 import { formatChecksum } from './format/page-hashes.ts';
 import { hasGenerations } from './databases.ts';
@@ -173,7 +173,7 @@ async function controlKeys(store: Store): Promise<{ readonly key: string; readon
 
 interface Control {
   readonly claim: Claim | undefined;
-  readonly head: Head | undefined;
+  readonly head: FoundHead | undefined;
   readonly floors: Floors;
 }
 
@@ -183,7 +183,7 @@ async function readControl(
   findings: Findings,
 ): Promise<Control> {
   let claim: Claim | undefined;
-  let head: Head | undefined;
+  let head: FoundHead | undefined;
   let floors: Floors = new Map();
   for (const { key } of keys) {
     try {

@@ -3,7 +3,7 @@ import type { RestoredFacts } from '../../replica/restored-facts.ts';
 import type { JsonDocument, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatTime } from '../../replica/target.ts';
-import { columns, momentWords, sizeWords } from '../wording.ts';
+import { columns, momentWords, sizeWords, warningLines } from '../wording.ts';
 
 export interface RestoredFile extends Omit<RestoredFacts, 'time'> {
   readonly path: string;
@@ -43,7 +43,7 @@ export function restoredReport(facts: RestoredFile, origin: Readonly<Record<stri
         ['checksum', facts.checksum],
         ['proof', proofWords(facts)],
       ]),
-      ...facts.warnings.map((warning) => `warning: ${warning}`),
+      ...warningLines(facts.warnings),
     ],
   };
 }

@@ -13,7 +13,7 @@ import { formatSize } from '../../replica/units.ts';
 import type { Command, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { columns, counted, momentWords, spanWords } from '../wording.ts';
+import { columns, counted, momentWords, spanWords, warningLines } from '../wording.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -130,10 +130,6 @@ function statusOfFiles(url: string, { position, time, base, more, warnings }: Re
       ...warningLines(warnings),
     ],
   };
-}
-
-function warningLines(warnings: readonly string[]): string[] {
-  return warnings.map((warning) => `warning: ${warning}`);
 }
 
 /** Where the end of an index is not known to the byte (another program's WAL), its last segment stands for it. */

@@ -5,7 +5,7 @@ import type { Command, JsonDocument } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Interruptible } from '../interruption.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { counted } from '../wording.ts';
+import { counted, warningLines } from '../wording.ts';
 
 export const verifyCommand: Command = {
   name: 'verify',
@@ -72,7 +72,7 @@ function wordsOf(url: string, report: VerifyReport): string[] {
   return [
     read,
     ...unproven,
-    ...warnings.map(({ message }) => `warning: ${message}`),
+    ...warningLines(warnings.map(({ message }) => message)),
     ...problems.map(({ key, message }) => `problem: ${message.includes(key) ? message : `${key}: ${message}`}`),
     verdict,
   ];

@@ -3,6 +3,7 @@ import type { SeawallError } from '../../replica/errors.ts';
 import { farewell } from '../farewell.ts';
 import { toPlain } from '../plain-error.ts';
 import type { PlainError, ShipperEvent, ShipperState } from '../protocol.ts';
+import type { Blocker } from './live-database.ts';
 
 /** What fails: the store takes nothing, or the database cannot be followed. Both are tried again and again. */
 export type Part = 'store' | 'database';
@@ -19,6 +20,7 @@ export class Health {
   #told: ShipperState = 'starting';
   #ended: PlainError | undefined;
   readonly #problems: Record<Part, Problem | undefined> = { store: undefined, database: undefined };
+  #blockedBy: Blocker | undefined;
 
   constructor(emit: (event: ShipperEvent) => void) {
     this.#emit = emit;
@@ -59,6 +61,16 @@ export class Health {
     this.#tellState();
     this.#emit({ type: 'recovered', failures: problem.failures });
   }
+
+  /** What keeps a snapshot from beginning that is waited for now. */
+  get blockedBy(): Blocker | undefined {
+    return this.#blockedBy;
+  }
+
+  readonly blocked = (by: Blocker | undefined): void => {
+    if (by !== undefined && by !== this.#blockedBy) this.#emit({ type: 'blocked', by });
+    this.#blockedBy = by;
+  };
 
   /** How often something failed in a row by now. */
   failures(part: Part): number {

@@ -19,7 +19,7 @@ import type { Owner } from './generation-start.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { holdLimits } from './held-snapshot.ts';
-import type { Blocker, LiveDatabase } from './live-database.ts';
+import type { LiveDatabase } from './live-database.ts';
 import { Pause } from './pause.ts';
 import { SegmentShipping } from './segment-shipping.ts';
 import type { Look, Rounds } from './rounds.ts';
@@ -62,8 +62,6 @@ export class Replicator {
   readonly #database: FollowedDatabase;
   /** Its signal ends what goes on under the present era; `#abort` ends everything. */
   readonly #continuity = new Continuity();
-  /** What keeps a snapshot from beginning that is waited for now. */
-  #blockedBy: Blocker | undefined;
   #urgent = false;
   #stopping = false;
   #running: Promise<unknown> | undefined;
@@ -122,7 +120,7 @@ export class Replicator {
     const { settings } = this.#context;
     const { problem } = this.#health;
     const { follower } = this.#database;
-    const blockedBy = follower?.blockedBy ?? this.#blockedBy;
+    const blockedBy = follower?.blockedBy ?? this.#health.blockedBy;
     return {
       state: this.#health.state,
       database: settings.database,
@@ -235,7 +233,7 @@ export class Replicator {
           codec: this.#codec,
           signal,
           upload: this.#uploadSettings(signal),
-          onBlocked: this.#onBlocked,
+          onBlocked: this.#health.blocked,
         },
       );
       this.#health.succeeded('store');
@@ -309,11 +307,6 @@ export class Replicator {
     }
   }
 
-  readonly #onBlocked = (by: Blocker | undefined): void => {
-    if (by !== undefined && by !== this.#blockedBy) this.#context.emit({ type: 'blocked', by });
-    this.#blockedBy = by;
-  };
-
   async #takeSnapshot(live: LiveDatabase, follower: Follower): Promise<string> {
     const gone = await this.#shipping.checkClaim(this.#abort.signal);
     if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
@@ -325,7 +318,7 @@ export class Replicator {
         signal,
         whole,
         limits: holdLimits(this.#context.settings),
-        onBlocked: this.#onBlocked,
+        onBlocked: this.#health.blocked,
         shipCommitted: (held) => this.#shipCommitted(held),
         shipCaptured: (held) => this.#shipStaged(held),
       }),

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { backupAge } from '../../replica/backup-age.ts';
 import { compact } from '../../replica/compact.ts';
 import { readHead, writeHead } from '../../replica/control.ts';
+import { segmentsOf } from '../../replica/generation.ts';
 import { segmentKey } from '../../replica/layout.ts';
 import { loadReplica } from '../../replica/replica.ts';
 import { restore } from '../../replica/restore.ts';
@@ -43,9 +44,7 @@ async function both(
   const history = await buildHistory(store, { seed: 9800, commits, checkpoints: 0.4, codec: 'lz4', control: true, pause: HOUR, clock, cut }); // prettier-ignore
   const word = store.now;
   const other = await foreignReplica(9804);
-  const objects: { readonly key: string; readonly time: number }[] = [];
-  for await (const { key, lastModified } of other.store.list('')) objects.push({ key, time: lastModified });
-  objects.sort((a, b) => a.time - b.time);
+  const objects = await stamps(other.store);
   const [begin, end] = [objects[0]!.time, objects.at(-1)!.time];
   const wanted = when(word);
   const shift = 'first' in wanted ? wanted.first - begin : wanted.last - end;
@@ -215,7 +214,7 @@ test('of two twins on one WAL, the one that reaches further is the later one', a
     const { generation, index } = history.states.at(-1)!;
     store.now = Date.UTC(2026, 5, 1);
     const whole = await loadTimeline(store);
-    const last = whole.current!.segments.filter((segment) => segment.index === index);
+    const last = segmentsOf(whole.current!, index);
     assert.ok(last.length > 1);
     const behind = segmentKey(generation, index, last.at(-1)!.offset, 'lz4');
     for (const key of await store.keys()) {
