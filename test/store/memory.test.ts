@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { memoryStore } from '../../replica/store/memory.ts';
-import { rejects, storeConformance } from './conformance.ts';
+import { storeConformance } from './conformance.ts';
+import { rejects } from './failures.ts';
 
 const S3_LIMITS = { minPart: 5 * 2 ** 20, minCopySource: 5 * 2 ** 20 + 1 };
 

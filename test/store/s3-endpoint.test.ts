@@ -8,7 +8,8 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { s3Store } from '../../replica/store/s3.ts';
-import { collect, storeConformance } from './conformance.ts';
+import { storeConformance } from './conformance.ts';
+import { collect } from './reading.ts';
 
 const { SEAWALL_TEST_S3: endpoint = '', SEAWALL_TEST_S3_BUCKET: bucket = 'seawall-test' } = process.env;
 const region = process.env['AWS_REGION'] ?? 'us-east-1';
