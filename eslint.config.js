@@ -1,19 +1,6 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/** Imports point down: cli, shipper and functions to replica; replica to nothing of ours; infra to nothing of ours. */
-const layer = (files, forbidden) => ({
-  files,
-  rules: {
-    'no-restricted-imports': [
-      'error',
-      { patterns: [{ group: forbidden, message: 'imports point down: see docs/ARCHITECTURE.md' }] },
-    ],
-  },
-});
-const up = (...folders) =>
-  folders.flatMap((folder) => [`../${folder}/**`, `../../${folder}/**`, `../../../${folder}/**`]);
-
 export default tseslint.config(
   { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light', 'bench-data'] },
   js.configs.recommended,
@@ -35,11 +22,6 @@ export default tseslint.config(
       '@typescript-eslint/prefer-promise-reject-errors': 'off',
     },
   },
-  layer(['replica/**/*.ts'], [...up('shipper', 'functions', 'infra', 'cli', 'test'), 'better-sqlite3', 'aws-cdk-lib']),
-  layer(['shipper/**/*.ts'], up('functions', 'infra', 'cli', 'test')),
-  layer(['functions/**/*.ts'], up('shipper', 'infra', 'cli', 'test')),
-  layer(['infra/**/*.ts'], up('replica', 'shipper', 'functions', 'cli', 'test')),
-  layer(['cli/**/*.ts'], up('functions', 'infra', 'test')),
   {
     files: ['test/**/*.ts'],
     rules: {

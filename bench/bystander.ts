@@ -8,9 +8,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { codec } from '../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../replica/format/block-room.ts';
-import { beginRead } from '../shipper/helper/connections.ts';
-import { giveWayToTheApp } from '../shipper/helper/priority.ts';
+import { BLOCK_SIZE } from '../replica/format/block-size.ts';
+import { beginRead } from '../shipper/helper/database/connections.ts';
+import { giveWayToTheApp } from '../shipper/helper/sharing/priority.ts';
 
 const [path = ''] = process.argv.slice(2);
 process.on('disconnect', () => process.exit());

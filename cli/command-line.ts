@@ -1,7 +1,7 @@
 /** One command's operands and flags, read from the command line and held against what the command knows. */
 import { parseArgs } from 'node:util';
-import { parseDuration } from '../replica/units.ts';
-import type { Command, Flag, Operand } from './command.ts';
+import { parseDuration } from '../replica/terms/units.ts';
+import type { CommandShape, Flag, Operand } from './command-shape.ts';
 import { UsageError } from './exit-codes.ts';
 import { nearest } from './nearest.ts';
 
@@ -83,7 +83,7 @@ export class CommandLine {
  * Reads what follows the command's name. Throws a UsageError that names what is wrong, and the nearest known flag.
  * With --help or -h, whatever else is there is not checked.
  */
-export function parseCommandLine(command: Command, args: readonly string[]): CommandLine {
+export function parseCommandLine(command: CommandShape, args: readonly string[]): CommandLine {
   const known: Readonly<Record<string, Flag>> = { ...command.flags, ...COMMON_FLAGS };
   const options = Object.fromEntries(
     Object.entries(known).map(([name, { value, short }]) => [
@@ -119,7 +119,7 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
   return new CommandLine(operands, flags);
 }
 
-function unknownFlag(command: Command, rawName: string, known: Readonly<Record<string, Flag>>): string {
+function unknownFlag(command: CommandShape, rawName: string, known: Readonly<Record<string, Flag>>): string {
   const meant = nearest(rawName.replace(/^-+/, ''), Object.keys(known));
   const hint = meant === undefined ? `see seawall ${command.name} --help` : `did you mean --${meant}?`;
   return `unknown flag ${rawName}; ${hint}`;
@@ -129,7 +129,7 @@ export function missingOperand({ name, help }: Operand): UsageError {
   return new UsageError(`<${name}> is missing: ${help}`);
 }
 
-function checkOperands(command: Command, operands: readonly string[]): void {
+function checkOperands(command: CommandShape, operands: readonly string[]): void {
   const missing = command.operands[operands.length];
   if (missing !== undefined && missing.optional !== true) throw missingOperand(missing);
   const extra = operands[command.operands.length];

@@ -1,5 +1,5 @@
 /** What the exit codes of `seawall` mean, and which failure gives which. */
-import { SeawallError } from '../replica/errors.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
 
 export const EXIT = {
   ok: 0,

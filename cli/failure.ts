@@ -1,6 +1,6 @@
 /** Failures for programs and for people: what went wrong, where, and what to do about it. */
-import { SeawallError, type ErrorFacts } from '../replica/errors.ts';
-import type { JsonDocument } from './command.ts';
+import { SeawallError, type ErrorFacts } from '../replica/terms/errors.ts';
+import type { JsonDocument } from './json.ts';
 import type { CommandLine } from './command-line.ts';
 import { UsageError } from './exit-codes.ts';
 import { Interrupted } from './interruption.ts';

@@ -1,5 +1,6 @@
 /** The help texts, made from what the commands say of themselves. */
-import type { Command, Flag } from './command.ts';
+import type { Command } from './command.ts';
+import type { Flag } from './command-shape.ts';
 import { COMMON_FLAGS } from './command-line.ts';
 
 const WIDTH = 100;

@@ -1,5 +1,5 @@
 /** The `seawall` command: finds the command that is meant, runs it, and reports how it went. */
-import '../replica/require-node.ts';
+import '../replica/runtime/require-node.ts';
 import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from './command.ts';

@@ -1,18 +1,19 @@
 /** Maintenance of all databases below a root: one pass after another, each database by itself. */
-import { compact } from '../replica/compact.ts';
-import { findDatabases } from '../replica/databases.ts';
+import { compact } from '../replica/compaction/compact.ts';
+import { findDatabases } from '../replica/catalogue/databases.ts';
 import type { RetentionPolicy } from '../replica/retention/policy.ts';
 import { retain } from '../replica/retention/retain.ts';
 import { scoped } from '../replica/store/scoped.ts';
 import type { Store } from '../replica/store/store.ts';
-import { formatTime } from '../replica/target.ts';
-import type { JsonDocument } from './command.ts';
-import { compactionDocument, compactionWords, type CompactionChoice } from './commands/compact.ts';
-import { retentionDocument, retentionExit, retentionWords } from './commands/retain.ts';
+import { formatTime } from '../replica/terms/target.ts';
+import type { JsonDocument } from './json.ts';
+import { compactionWords, compactionDocument } from './report/compaction.ts';
+import type { CompactionChoice } from './policy-flags.ts';
+import { retentionWords, retentionDocument, retentionExit } from './report/retention.ts';
 import { EXIT, exitCodeOf, type ExitCode } from './exit-codes.ts';
 import { failureDocument, failureMessage } from './failure.ts';
 import type { Terminal } from './terminal.ts';
-import { counted } from './wording.ts';
+import { counted } from './report/wording.ts';
 
 export interface MaintenanceOptions {
   readonly compaction: CompactionChoice;

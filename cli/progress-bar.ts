@@ -1,5 +1,5 @@
 /** A progress bar with rate and time left, on a terminal only. */
-import { formatSize } from '../replica/units.ts';
+import { formatSize } from '../replica/terms/units.ts';
 
 export interface ProgressState {
   readonly label: string;

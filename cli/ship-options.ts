@@ -1,6 +1,6 @@
 /** The shipper's options as flags of a command. */
 import type { ShipperOptions } from '../shipper/options.ts';
-import type { Flag } from './command.ts';
+import type { Flag } from './command-shape.ts';
 import type { CommandLine } from './command-line.ts';
 import { interpret, UsageError } from './exit-codes.ts';
 

@@ -1,5 +1,5 @@
 /** Where a command's words go: results to stdout, as text or JSON; failures, hints and progress to stderr. */
-import type { JsonDocument } from './command.ts';
+import type { JsonDocument } from './json.ts';
 import { ElapsedLine } from './elapsed-line.ts';
 import { ProgressBar } from './progress-bar.ts';
 

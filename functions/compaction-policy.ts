@@ -1,4 +1,4 @@
-import { DEFAULT_COMPACTION, type CompactionPolicy } from '../replica/compact.ts';
+import { DEFAULT_COMPACTION, type CompactionPolicy } from '../replica/compaction/compact.ts';
 import { numberSetting } from './environment.ts';
 
 /** The policy of compaction that the environment sets; the sweep makes up for missed events by the same one. */

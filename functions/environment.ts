@@ -1,5 +1,5 @@
 /** The settings of a function, from its environment. Wrong ones end it before its first event. */
-import { s3Store } from '../replica/store/s3.ts';
+import { s3Store } from '../replica/store/s3/store.ts';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Store } from '../replica/store/store.ts';
 import { functionLogger } from './log.ts';

@@ -1,5 +1,5 @@
 /** How a function fails: an error whose type and text say what happened, to programs and to people. */
-import { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/errors.ts';
+import { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/terms/errors.ts';
 
 /** `input`: the invocation's payload is not what it must be. `time`: the function's time was up. */
 export type FailureKind = ErrorKind | 'input' | 'time';

@@ -1,6 +1,6 @@
 /** One message in a queue for each database below the root. */
-import { findDatabases, type IsDatabase } from '../replica/databases.ts';
-import { mapOrdered } from '../replica/ordered.ts';
+import { findDatabases, type IsDatabase } from '../replica/catalogue/databases.ts';
+import { mapOrdered } from '../replica/runtime/map-ordered.ts';
 import type { Store } from '../replica/store/store.ts';
 import { MARGIN } from './deadline.ts';
 import type { Log } from './log.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { retry } from '../replica/store/retry.ts';
+import { retry } from '../replica/runtime/retry.ts';
 import { FunctionFailure } from './failure.ts';
 
 /** Where work is handed on to. */

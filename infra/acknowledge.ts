@@ -1,6 +1,6 @@
 /** Findings of cdk-nag's AwsSolutions pack that were looked at and are meant so, each with its reason. */
 import { Stack, Validations } from 'aws-cdk-lib';
-import { type IConstruct } from 'constructs';
+import type { IConstruct } from 'constructs';
 
 export function acknowledge(construct: IConstruct, id: string, reason: string): void {
   Validations.of(construct).acknowledge({ id, reason });

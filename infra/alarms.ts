@@ -2,14 +2,14 @@
 import { Duration } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, type IMetric, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
-import { type ITopic } from 'aws-cdk-lib/aws-sns';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import { metric } from './metrics.ts';
 import type { Settings } from './settings.ts';
 import type { WorkQueue } from './work-queue.ts';
 import type { Worker } from './worker.ts';
 
-export interface Watched {
+export interface AlarmsProps {
   readonly workers: Readonly<Record<string, Worker>>;
   readonly queues: Readonly<Record<string, WorkQueue>>;
   readonly settings: Settings;
@@ -34,7 +34,7 @@ export class Alarms extends Construct {
   readonly all: readonly Alarm[];
   readonly #topic: ITopic | undefined;
 
-  constructor(scope: Construct, id: string, { workers, queues, settings, topic }: Watched) {
+  constructor(scope: Construct, id: string, { workers, queues, settings, topic }: AlarmsProps) {
     super(scope, id);
     this.#topic = topic;
     const { namespace, sweep, drill, backupAge } = settings;

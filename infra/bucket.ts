@@ -9,7 +9,7 @@ import {
   ObjectOwnership,
   StorageClass,
 } from 'aws-cdk-lib/aws-s3';
-import { type Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
 import { RESTORES } from './object-access.ts';
 import type { ObjectLockProps, SqliteBackupProps } from './props.ts';

@@ -1,17 +1,17 @@
 /** Compaction: each completed index wakes it, through a queue. */
 import { Duration } from 'aws-cdk-lib';
-import { type Queue } from 'aws-cdk-lib/aws-sqs';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { Databases } from './object-access.ts';
 import type { Settings } from './settings.ts';
 import { WorkQueue } from './work-queue.ts';
-import { Worker, type Workplace } from './worker.ts';
+import { Worker, type FunctionContext } from './worker.ts';
 
 export class Compaction extends Construct {
   readonly worker: Worker;
   readonly work: WorkQueue;
 
-  constructor(scope: Construct, id: string, workplace: Workplace, settings: Settings['compaction']) {
+  constructor(scope: Construct, id: string, workplace: FunctionContext, settings: Settings['compaction']) {
     super(scope, id);
     const databases = new Databases(workplace.bucket, workplace.root);
     this.work = new WorkQueue(this, 'Work', {

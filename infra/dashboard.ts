@@ -9,14 +9,14 @@ import {
   SingleValueWidget,
   Stats,
 } from 'aws-cdk-lib/aws-cloudwatch';
-import { type Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import type { Alarms } from './alarms.ts';
 import { metric } from './metrics.ts';
 import type { Settings } from './settings.ts';
 import type { WorkQueue } from './work-queue.ts';
 import type { Worker } from './worker.ts';
 
-export interface Shown {
+export interface DashboardProps {
   readonly workers: Readonly<Record<string, Worker>>;
   readonly queues: Readonly<Record<string, WorkQueue>>;
   readonly settings: Settings;
@@ -26,7 +26,7 @@ export interface Shown {
 const HOUR = Duration.hours(1);
 const FIVE_MINUTES = Duration.minutes(5);
 
-export function createDashboard(scope: Construct, id: string, shown: Shown): Dashboard {
+export function createDashboard(scope: Construct, id: string, shown: DashboardProps): Dashboard {
   const { settings, alarms } = shown;
   const { namespace, sweep } = settings;
   const top: IWidget[] = [
@@ -71,7 +71,7 @@ function ageAndProof({ namespace, sweep, backupAge }: Settings): IWidget[] {
   ];
 }
 
-function load({ workers, queues }: Shown): IWidget[] {
+function load({ workers, queues }: DashboardProps): IWidget[] {
   return [
     new GraphWidget({
       title: 'Messages waiting, and set aside',

@@ -6,13 +6,13 @@ import { Databases } from './object-access.ts';
 import type { Settings } from './settings.ts';
 import { Timer } from './timer.ts';
 import { WorkQueue } from './work-queue.ts';
-import { Worker, type Workplace } from './worker.ts';
+import { Worker, type FunctionContext } from './worker.ts';
 
 export class Drill extends Construct {
   readonly worker: Worker;
   readonly work: WorkQueue;
 
-  constructor(scope: Construct, id: string, workplace: Workplace, settings: Settings['drill']) {
+  constructor(scope: Construct, id: string, workplace: FunctionContext, settings: Settings['drill']) {
     super(scope, id);
     const databases = new Databases(workplace.bucket, workplace.root);
     this.work = new WorkQueue(this, 'Work', { settings, retention: Duration.days(1) });

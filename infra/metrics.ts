@@ -1,5 +1,5 @@
 /** The metrics that the functions publish, as CloudWatch finds them. */
-import { type Duration } from 'aws-cdk-lib';
+import type { Duration } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 export type MetricName =

@@ -3,7 +3,7 @@
  * written here is not allowed. The places are those of the replica's layout (docs/FORMAT.md).
  */
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type IBucket } from 'aws-cdk-lib/aws-s3';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { checkedPrefix } from './settings.ts';
 
 /** Where the restore function leaves its files, from the top of the bucket. */

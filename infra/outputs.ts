@@ -1,8 +1,8 @@
 /** What the stack prints when it is deployed: enough to wire an app and to bring a database back. */
 import { CfnOutput, Stack } from 'aws-cdk-lib';
-import { type IFunction } from 'aws-cdk-lib/aws-lambda';
-import { type IBucket } from 'aws-cdk-lib/aws-s3';
-import { type Construct } from 'constructs';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import type { Construct } from 'constructs';
 
 /** URL of a replica, as the shipper and the command line take it. */
 export function replicaUrl(scope: Construct, bucket: IBucket, root: string, database: string): string {

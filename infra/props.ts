@@ -1,10 +1,10 @@
 /** What can be said about a backup, and what holds when it is not. */
-import { type Duration, type RemovalPolicy } from 'aws-cdk-lib';
-import { type IKey } from 'aws-cdk-lib/aws-kms';
-import { type Code } from 'aws-cdk-lib/aws-lambda';
-import { type RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { type IBucket, type StorageClass } from 'aws-cdk-lib/aws-s3';
-import { type ITopic } from 'aws-cdk-lib/aws-sns';
+import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { Code } from 'aws-cdk-lib/aws-lambda';
+import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IBucket, StorageClass } from 'aws-cdk-lib/aws-s3';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
 
 export type FunctionName = 'compact' | 'retain' | 'restore' | 'drill';
 

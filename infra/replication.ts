@@ -2,7 +2,7 @@
 import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { type Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
-import { type Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import { acknowledgeWildcards } from './acknowledge.ts';
 import type { ReplicationProps } from './props.ts';
 import { allowKey } from './worker.ts';

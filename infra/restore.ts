@@ -2,12 +2,12 @@
 import { Construct } from 'constructs';
 import { Databases, RESTORES } from './object-access.ts';
 import type { Settings } from './settings.ts';
-import { Worker, type Workplace } from './worker.ts';
+import { Worker, type FunctionContext } from './worker.ts';
 
 export class Restore extends Construct {
   readonly worker: Worker;
 
-  constructor(scope: Construct, id: string, workplace: Workplace, settings: Settings['restore']) {
+  constructor(scope: Construct, id: string, workplace: FunctionContext, settings: Settings['restore']) {
     super(scope, id);
     const databases = new Databases(workplace.bucket, workplace.root);
     this.worker = new Worker(this, 'Restore', workplace, {

@@ -1,11 +1,11 @@
 /** The construct: everything that backups of SQLite databases need in one account and region. */
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { type Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch';
 import { Grant, type IGrantable, type PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { type IBucket } from 'aws-cdk-lib/aws-s3';
-import { type IQueue } from 'aws-cdk-lib/aws-sqs';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import { createBucket } from './bucket.ts';
@@ -20,7 +20,7 @@ import { replicate } from './replication.ts';
 import { Restore } from './restore.ts';
 import { settingsOf } from './settings.ts';
 import { Sweep } from './sweep.ts';
-import { allowKey, type Workplace } from './worker.ts';
+import { allowKey, type FunctionContext } from './worker.ts';
 
 /**
  * A bucket, and the functions that keep what shippers put into it small, restorable and proven:
@@ -51,7 +51,7 @@ export class SqliteBackup extends Construct {
     const made = props.bucket === undefined ? createBucket(this, 'Bucket', root, props) : undefined;
     this.bucket = props.bucket ?? (made as IBucket);
 
-    const workplace: Workplace = {
+    const workplace: FunctionContext = {
       bucket: this.bucket,
       root,
       namespace: settings.namespace,

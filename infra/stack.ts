@@ -3,7 +3,7 @@ import { Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
-import { type Construct } from 'constructs';
+import type { Construct } from 'constructs';
 import type { SqliteBackupProps } from './props.ts';
 import { SqliteBackup } from './sqlite-backup.ts';
 

@@ -6,13 +6,13 @@ import { Databases } from './object-access.ts';
 import type { Settings } from './settings.ts';
 import { Timer } from './timer.ts';
 import { WorkQueue } from './work-queue.ts';
-import { Worker, type Workplace } from './worker.ts';
+import { Worker, type FunctionContext } from './worker.ts';
 
 export class Sweep extends Construct {
   readonly worker: Worker;
   readonly work: WorkQueue;
 
-  constructor(scope: Construct, id: string, workplace: Workplace, all: Settings) {
+  constructor(scope: Construct, id: string, workplace: FunctionContext, all: Settings) {
     super(scope, id);
     const { sweep: settings, retention, compaction } = all;
     const databases = new Databases(workplace.bucket, workplace.root);

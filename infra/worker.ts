@@ -1,12 +1,12 @@
 /** One Lambda function, with a role that can do what is listed and nothing else, and logs of its own. */
 import { Duration, type RemovalPolicy, type Size } from 'aws-cdk-lib';
 import { type IGrantable, type IPrincipal, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { type IKey } from 'aws-cdk-lib/aws-kms';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Architecture, type Code, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { type IBucket } from 'aws-cdk-lib/aws-s3';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { acknowledge, acknowledgeWildcards } from './acknowledge.ts';
 import { bundledCode } from './bundling.ts';
@@ -15,7 +15,7 @@ import type { FunctionSettings, QueuedSettings } from './settings.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 /** What all functions of a backup share. */
-export interface Workplace {
+export interface FunctionContext {
   readonly bucket: IBucket;
   readonly root: string;
   readonly namespace: string;
@@ -44,7 +44,7 @@ export class Worker extends Construct implements IGrantable {
   readonly logGroup: LogGroup;
   readonly grantPrincipal: IPrincipal;
 
-  constructor(scope: Construct, id: string, workplace: Workplace, props: WorkerProps) {
+  constructor(scope: Construct, id: string, workplace: FunctionContext, props: WorkerProps) {
     super(scope, id);
     const { name, settings, failures } = props;
     this.role = new Role(this, 'Role', {

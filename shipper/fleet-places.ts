@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SeawallError } from '../replica/errors.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
 import { bucketOf } from '../replica/store/open.ts';
 import { followLinks } from './follow-links.ts';
 import type { Settings } from './options.ts';

@@ -1,9 +1,9 @@
 /** Many databases, shipped by one helper process. */
 import { EventEmitter } from 'node:events';
-import { SeawallError } from '../replica/errors.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
 import { FleetPlaces } from './fleet-places.ts';
 import { FolderWatch, type FolderOptions } from './folder-watch.ts';
-import { HelperKeeper } from './helper-keeper.ts';
+import { HelperSupervisor } from './helper-supervisor.ts';
 import { settle, type ShipperOptions } from './options.ts';
 import type { PlainError, ShipperEvent, ShipperStatus } from './protocol.ts';
 import { Shipper } from './shipper.ts';
@@ -37,7 +37,7 @@ export type FleetEvents = {
  */
 export class Fleet extends EventEmitter<FleetEvents> {
   readonly #defaults: FleetOptions;
-  readonly #keeper = new HelperKeeper();
+  readonly #keeper = new HelperSupervisor();
   readonly #places = new FleetPlaces();
   readonly #shippers = new Map<string, Shipper>();
   readonly #folders = new Set<FolderWatch>();
@@ -113,7 +113,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
    */
   async follow(options: FolderOptions): Promise<void> {
     if (this.#stopping !== undefined) throw new SeawallError('refused', 'STOPPED', 'the fleet was stopped');
-    const folder = new FolderWatch(this, options);
+    const folder = new FolderWatch(
+      {
+        add: (database) => this.add(database),
+        remove: (database) => this.remove(database),
+        has: (database) => this.get(database) !== undefined,
+        refused: (refusal) => this.emit('refused', refusal),
+      },
+      options,
+    );
     this.#folders.add(folder);
     await folder.start();
   }

@@ -2,11 +2,11 @@
 import { statSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { basename, extname, relative, resolve, sep } from 'node:path';
-import { SeawallError } from '../replica/errors.ts';
-import { parseDuration } from '../replica/units.ts';
-import type { Fleet } from './fleet.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
+import { parseDuration } from '../replica/terms/units.ts';
 import type { ShipperOptions } from './options.ts';
 import { toPlain } from './plain-error.ts';
+import type { PlainError } from './protocol.ts';
 
 export interface FolderOptions extends Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'> {
   /** Which files: a path with `*`, `?`, `[…]`, `{a,b}` or `**` in it. */
@@ -25,8 +25,16 @@ const AT_A_TIME = 8;
 /** What SQLite and the shipper keep beside databases. */
 const BESIDE = /(-wal|-shm|-journal)$|(^|\/)\.[^/]*$|-seawall(\/|$)/;
 
+/** What a followed folder does to its fleet. */
+export interface FollowedBy {
+  add(options: ShipperOptions): Promise<unknown>;
+  remove(database: string): Promise<void>;
+  has(database: string): boolean;
+  refused(refusal: { readonly database: string; readonly error: PlainError }): void;
+}
+
 export class FolderWatch {
-  readonly #fleet: Fleet;
+  readonly #fleet: FollowedBy;
   readonly #pattern: string;
   readonly #base: string;
   readonly #replicaOf: (database: string) => string;
@@ -42,7 +50,7 @@ export class FolderWatch {
   #stopped = false;
 
   /** Throws a TypeError or RangeError when an option is wrong. */
-  constructor(fleet: Fleet, { pattern, replica, every = '5s', ...options }: FolderOptions) {
+  constructor(fleet: FollowedBy, { pattern, replica, every = '5s', ...options }: FolderOptions) {
     if (typeof pattern !== 'string' || !hasWildcard(pattern)) {
       throw new TypeError(`pattern must be a path with a wildcard such as *.db, not ${JSON.stringify(pattern)}`);
     }
@@ -116,18 +124,18 @@ export class FolderWatch {
       const before = this.#refused.get(database);
       const pause = before === undefined ? 0 : Math.min(2 * before.pause + 1, 60);
       this.#refused.set(database, { code: plain.code, pause, left: pause });
-      if (before?.code !== plain.code) this.#fleet.emit('refused', { database, error: plain });
+      if (before?.code !== plain.code) this.#fleet.refused({ database, error: plain });
     }
   }
 
   async #remove(database: string): Promise<void> {
     this.#added.delete(database);
     try {
-      if (this.#fleet.get(database) !== undefined) await this.#fleet.remove(database);
+      if (this.#fleet.has(database)) await this.#fleet.remove(database);
     } catch (error) {
       // That there is no database to ship to the end is what is expected here.
       if (error instanceof SeawallError && error.code === 'STOPPED_WAITING') return;
-      this.#fleet.emit('refused', { database, error: toPlain(error) });
+      this.#fleet.refused({ database, error: toPlain(error) });
     }
   }
 

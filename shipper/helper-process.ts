@@ -3,7 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SeawallError } from '../replica/errors.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
 import { fromPlain } from './plain-error.ts';
 import type { FromHelper, Request, ShipperEvent } from './protocol.ts';
 

@@ -1,8 +1,8 @@
-import '../replica/require-node.ts';
+import '../replica/runtime/require-node.ts';
 
 export { Shipper, type ShipperEvents } from './shipper.ts';
 export { Fleet, type FleetEvents, type FleetOptions } from './fleet.ts';
 export type { FolderOptions } from './folder-watch.ts';
 export type { ShipperOptions } from './options.ts';
 export type { PlainError, ShipperEvent, ShipperState, ShipperStatus, Synced } from './protocol.ts';
-export { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/errors.ts';
+export { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/terms/errors.ts';

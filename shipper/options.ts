@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { ZSTD_LEVELS } from '../replica/format/codec.ts';
 import { MAX_SEGMENT_RAW } from '../replica/format/segment.ts';
-import type { CodecName } from '../replica/layout.ts';
-import { parseDuration, parseSize } from '../replica/units.ts';
+import type { CodecName } from '../replica/terms/layout.ts';
+import { parseDuration, parseSize } from '../replica/terms/units.ts';
 
 /** Durations are milliseconds or text such as '1s'; sizes are bytes or text such as '4MiB'. */
 export interface ShipperOptions {

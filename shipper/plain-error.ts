@@ -1,5 +1,5 @@
 /** Errors on their way between processes: kind, code and facts survive; stacks do not. */
-import { SeawallError } from '../replica/errors.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
 import type { PlainError } from './protocol.ts';
 
 export function toPlain(error: unknown): PlainError {

@@ -1,5 +1,5 @@
 /** What the app's handle and the helper process say to each other. Plain JSON values only. */
-import type { ErrorFacts, ErrorKind } from '../replica/errors.ts';
+import type { ErrorFacts, ErrorKind } from '../replica/terms/errors.ts';
 import type { Settings } from './options.ts';
 
 export type ShipperState =
@@ -131,7 +131,7 @@ export type Request =
        * A former helper of the same start has ended. The replica must still be this owner's, and the answer comes as
        * soon as the database is held; how the store is, events tell.
        */
-      readonly again: boolean;
+      readonly isRestart: boolean;
     }
   | { readonly ask: 'sync' }
   | { readonly ask: 'snapshot' }

@@ -1,8 +1,8 @@
 /** The handle an app holds of one database that is shipped. */
 import { EventEmitter } from 'node:events';
-import { SeawallError } from '../replica/errors.ts';
-import { HelperKeeper } from './helper-keeper.ts';
-import { KeptShipment } from './kept-shipment.ts';
+import { SeawallError } from '../replica/terms/errors.ts';
+import { HelperSupervisor } from './helper-supervisor.ts';
+import { SupervisedShipment } from './supervised-shipment.ts';
 import { settle, type Settings, type ShipperOptions } from './options.ts';
 import type { ShipperEvent, ShipperStatus, Synced } from './protocol.ts';
 
@@ -28,15 +28,15 @@ export type ShipperEvents = {
  */
 export class Shipper extends EventEmitter<ShipperEvents> {
   readonly #settings: Settings;
-  readonly #keeper: HelperKeeper;
-  #shipment: KeptShipment | undefined;
+  readonly #keeper: HelperSupervisor;
+  #shipment: SupervisedShipment | undefined;
   #stopping: Promise<void> | undefined;
 
   /**
    * Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. `keeper` is what
    * the shippers of a fleet have in common.
    */
-  constructor(options: ShipperOptions, keeper = new HelperKeeper()) {
+  constructor(options: ShipperOptions, keeper = new HelperSupervisor()) {
     super();
     this.#settings = settle(options);
     this.#keeper = keeper;
@@ -65,7 +65,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
    */
   async start(): Promise<void> {
     if (this.#shipment !== undefined) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
-    const shipment = new KeptShipment(this.#keeper, this.#settings, (event) => {
+    const shipment = new SupervisedShipment(this.#keeper, this.#settings, (event) => {
       this.#tell(event);
     });
     this.#shipment = shipment;
@@ -119,7 +119,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     await this.stop();
   }
 
-  #need(): KeptShipment {
+  #need(): SupervisedShipment {
     if (this.#shipment !== undefined) return this.#shipment;
     throw new SeawallError('refused', 'NOT_STARTED', 'the shipper is not running; await start() first');
   }

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { adopt } from '../../replica/adopt.ts';
-import { SeawallError } from '../../replica/errors.ts';
+import { adopt } from '../../replica/takeover/adopt.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import type { Command } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { columns } from '../wording.ts';
+import { columns } from '../report/wording.ts';
 
 export const adoptCommand: Command = {
   name: 'adopt',

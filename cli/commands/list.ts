@@ -1,21 +1,22 @@
-import { isKind } from '../../replica/errors.ts';
-import { formatPosition, hex8 } from '../../replica/position.ts';
-import { loadReplica } from '../../replica/replica.ts';
-import { restorableRanges, type RestorableRange } from '../../replica/ranges.ts';
-import type { SegmentRef } from '../../replica/segment-reader.ts';
-import { readSnapshotFacts } from '../../replica/snapshot-reader.ts';
+import { isKind } from '../../replica/terms/errors.ts';
+import { formatPosition, hex8 } from '../../replica/terms/position.ts';
+import { loadReplica } from '../../replica/restore/choose.ts';
+import { restorableRanges, type RestorableRange } from '../../replica/plan/ranges.ts';
+import type { SegmentRef } from '../../replica/objects/segment-reader.ts';
+import { readSnapshotFacts } from '../../replica/objects/snapshot-reader.ts';
 import type { Store } from '../../replica/store/store.ts';
-import { formatTime } from '../../replica/target.ts';
-import { keyOfSnapshot, type Generation } from '../../replica/generation.ts';
-import { besideWords } from '../../replica/other-program.ts';
-import type { Timeline } from '../../replica/timeline.ts';
-import { formatSize } from '../../replica/units.ts';
-import type { Command, JsonDocument } from '../command.ts';
+import { formatTime } from '../../replica/terms/target.ts';
+import { keyOfSnapshot, type Generation } from '../../replica/catalogue/generation.ts';
+import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
+import type { Timeline } from '../../replica/catalogue/timeline.ts';
+import { formatSize } from '../../replica/terms/units.ts';
+import type { Command } from '../command.ts';
+import type { JsonDocument } from '../json.ts';
 import { EXIT } from '../exit-codes.ts';
 import { failureDocument } from '../failure.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { listLtxFiles, ltxDocument, ltxLines } from '../ltx-listing.ts';
-import { counted } from '../wording.ts';
+import { listLtxFiles, ltxDocument, ltxLines } from '../report/ltx-listing.ts';
+import { counted } from '../report/wording.ts';
 
 interface ListedSnapshot {
   readonly index: number;
@@ -92,7 +93,7 @@ export const listCommand: Command = {
           ...(files === undefined || listed.length === 0
             ? []
             : ['generations and LTX files side by side: a restore takes the newer state, and names both']),
-          ...(timeline === undefined ? [] : besideWords(timeline)),
+          ...(timeline === undefined ? [] : otherProgramWarnings(timeline)),
           ...foreign.map((key) => `not of a replica: ${key}`),
           ...damage.map(({ message }) => `damaged: ${message}`),
         ],

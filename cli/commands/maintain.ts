@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SeawallError } from '../../replica/errors.ts';
-import { formatTime } from '../../replica/target.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
+import { formatTime } from '../../replica/terms/target.ts';
 import type { Command } from '../command.ts';
 import type { CommandLine } from '../command-line.ts';
 import { EXIT, interpret, UsageError } from '../exit-codes.ts';
 import { EndRequest } from '../interruption.ts';
 import { Maintenance } from '../maintenance.ts';
 import { withStore } from '../replica-place.ts';
-import { spanWords } from '../wording.ts';
-import { COMPACTION_FLAGS, compactionChoice } from './compact.ts';
-import { RETENTION_FLAGS, retentionChoice } from './retain.ts';
+import { spanWords } from '../report/wording.ts';
+import { compactionChoice, COMPACTION_FLAGS, retentionChoice, RETENTION_FLAGS } from '../policy-flags.ts';
 
 const DEFAULT_INTERVAL = 60_000;
 const DEFAULT_RETAIN_INTERVAL = 3_600_000;

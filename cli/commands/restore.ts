@@ -1,14 +1,14 @@
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { restore } from '../../replica/restore.ts';
-import { SeawallError } from '../../replica/errors.ts';
-import { formatTime, parseTarget, type Target } from '../../replica/target.ts';
+import { restore } from '../../replica/restore/restore.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
+import { formatTime, parseTarget, type Target } from '../../replica/terms/target.ts';
 import type { Command } from '../command.ts';
 import { missingOperand } from '../command-line.ts';
 import { interpret, UsageError } from '../exit-codes.ts';
 import { Interruptible } from '../interruption.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { restoreByFunction } from './restore-by-function.ts';
-import { restoredReport } from './restored-report.ts';
+import { restoreByFunction } from '../lambda/restore-by-function.ts';
+import { restoredReport } from '../report/restored.ts';
 
 /** By how much clocks may differ, milliseconds: times are those of the machine that wrote. */
 const CLOCKS_DIFFER = 5 * 60_000;

@@ -8,9 +8,9 @@ import type { Command } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { EndRequest } from '../interruption.ts';
 import { REPLICA } from '../replica-place.ts';
-import { ShipLog } from '../ship-log.ts';
+import { ShipLog } from '../report/ship-log.ts';
 import { interpretOptions, kebab, OPTION_NAMES, OPTIONS, shipperOptions } from '../ship-options.ts';
-import { shipFolder } from './ship-folder.ts';
+import { shipFolder } from '../ship-folder.ts';
 
 export const shipCommand: Command = {
   name: 'ship',

@@ -1,19 +1,19 @@
 import type { LtxHistory } from '../../replica/ltx/history.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { planRestore, type RestorePlan } from '../../replica/plan.ts';
-import { formatPosition, hex8 } from '../../replica/position.ts';
-import { chooseIn, loadReplica } from '../../replica/replica.ts';
-import type { Restorable } from '../../replica/restorable.ts';
+import { planRestore, type RestorePlan } from '../../replica/plan/plan.ts';
+import { formatPosition, hex8 } from '../../replica/terms/position.ts';
+import { chooseIn, loadReplica } from '../../replica/restore/choose.ts';
+import type { Restorable } from '../../replica/restore/restorable.ts';
 import type { Store } from '../../replica/store/store.ts';
-import { formatTime, LATEST, parseTarget } from '../../replica/target.ts';
-import { keyOfSnapshot, type Generation } from '../../replica/generation.ts';
-import { besideWords } from '../../replica/other-program.ts';
-import type { Timeline } from '../../replica/timeline.ts';
-import { formatSize } from '../../replica/units.ts';
+import { formatTime, LATEST, parseTarget } from '../../replica/terms/target.ts';
+import { keyOfSnapshot, type Generation } from '../../replica/catalogue/generation.ts';
+import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
+import type { Timeline } from '../../replica/catalogue/timeline.ts';
+import { formatSize } from '../../replica/terms/units.ts';
 import type { Command, Report } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { columns, counted, momentWords, spanWords, warningLines } from '../wording.ts';
+import { columns, counted, momentWords, spanWords, warningLines } from '../report/wording.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -44,7 +44,7 @@ export const statusCommand: Command = {
       const reads = readsOf(plan);
       const snapshotKey = keyOfSnapshot(generation, snapshot);
       const checksum = plan.proof?.state.checksum;
-      const warnings = besideWords(timeline);
+      const warnings = otherProgramWarnings(timeline);
       return {
         exitCode: EXIT.ok,
         document: {

@@ -1,11 +1,13 @@
-import { checkIntegrity } from '../../replica/integrity.ts';
-import { formatSize } from '../../replica/units.ts';
-import { verify, type Problem, type VerifyReport } from '../../replica/verify.ts';
-import type { Command, JsonDocument } from '../command.ts';
+import { checkIntegrity } from '../../replica/restore/integrity.ts';
+import { formatSize } from '../../replica/terms/units.ts';
+import { verify, type VerifyReport } from '../../replica/verification/verify.ts';
+import type { Problem } from '../../replica/verification/findings.ts';
+import type { Command } from '../command.ts';
+import type { JsonDocument } from '../json.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Interruptible } from '../interruption.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
-import { counted, warningLines } from '../wording.ts';
+import { counted, warningLines } from '../report/wording.ts';
 
 export const verifyCommand: Command = {
   name: 'verify',

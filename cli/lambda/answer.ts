@@ -1,6 +1,6 @@
 /** What the restore function answers, as far as the command line needs it; nothing of it is taken on trust. */
-import { SeawallError } from '../../replica/errors.ts';
-import type { RestoredFacts } from '../../replica/restored-facts.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
+import type { RestoredFacts } from '../../replica/restore/restored-facts.ts';
 import { isPageSize } from '../../replica/wal/format.ts';
 
 export interface FunctionAnswer extends RestoredFacts {

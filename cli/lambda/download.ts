@@ -1,7 +1,7 @@
 /** Fetches what a link leads to, and goes on where it was when the connection breaks. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { corrupt, SeawallError } from '../../replica/errors.ts';
-import { backoffDelay } from '../../replica/store/retry.ts';
+import { corrupt, SeawallError } from '../../replica/terms/errors.ts';
+import { backoffDelay } from '../../replica/runtime/retry.ts';
 
 /** Failures in a row, without a byte between them, before it is given up. */
 const ATTEMPTS = 5;

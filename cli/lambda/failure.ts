@@ -1,5 +1,5 @@
 /** What a failed invocation means: the function's own failures, Lambda's, and those of the way there. */
-import { SeawallError, type ErrorKind } from '../../replica/errors.ts';
+import { SeawallError, type ErrorKind } from '../../replica/terms/errors.ts';
 import { UsageError } from '../exit-codes.ts';
 
 const KINDS = {

@@ -1,7 +1,7 @@
 /** Invokes the restore function once, and waits for it however long it takes. */
 import type * as Lambda from '@aws-sdk/client-lambda';
-import { SeawallError } from '../../replica/errors.ts';
-import { retry } from '../../replica/store/retry.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
+import { retry } from '../../replica/runtime/retry.ts';
 import { parseAnswer, type FunctionAnswer } from './answer.ts';
 import { functionFailure, invocationFailure } from './failure.ts';
 import type { FunctionName } from './function-name.ts';

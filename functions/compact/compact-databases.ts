@@ -1,7 +1,7 @@
 /** Compacts the databases that a batch of notifications is about. */
 import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
-import { compact, type CompactionPolicy } from '../../replica/compact.ts';
-import { isKind } from '../../replica/errors.ts';
+import { compact, type CompactionPolicy } from '../../replica/compaction/compact.ts';
+import { isKind } from '../../replica/terms/errors.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';

@@ -1,5 +1,5 @@
 /** S3's notifications, as they arrive in a queue. */
-import { parseKey } from '../../replica/layout.ts';
+import { parseKey } from '../../replica/terms/layout.ts';
 import { isRecord, parseJson } from '../sqs-event.ts';
 
 export interface Notified {

@@ -1,6 +1,6 @@
 /** The drill of one database. */
-import { drill, type DrillOptions } from '../../replica/drill.ts';
-import { isKind } from '../../replica/errors.ts';
+import { drill, type DrillOptions } from '../../replica/restore/drill.ts';
+import { isKind } from '../../replica/terms/errors.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';

@@ -1,13 +1,13 @@
 /** Lambda's entry: the scheduled drill over all databases, and the queue of single databases that it fills. */
 import { tmpdir } from 'node:os';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
-import { hasReplica } from '../../replica/databases.ts';
+import { hasReplica } from '../../replica/catalogue/databases.ts';
 import { openLog, openMetrics, openQueue, openRoot, overlayMemory } from '../environment.ts';
 import type { FannedOut } from '../fan-out.ts';
 import { sweepOrWork } from '../swept-batch.ts';
 import { drillDatabase } from './drill-database.ts';
-import { checkIntegrity } from '../../replica/integrity.ts';
-import { roomIn } from '../room.ts';
+import { checkIntegrity } from '../../replica/restore/integrity.ts';
+import { roomIn } from '../free-space.ts';
 
 const log = openLog('drill');
 const root = openRoot();

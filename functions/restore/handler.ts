@@ -5,7 +5,7 @@ import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Context } from 'aws-lambda';
 import { openBucket, openLog, openMetrics, openRoot, overlayMemory, s3Client, setting } from '../environment.ts';
-import { roomIn } from '../room.ts';
+import { roomIn } from '../free-space.ts';
 import { restoreDatabase, type RestoreAnswer, type RestorePlanAnswer } from './restore-database.ts';
 
 const log = openLog('restore');

@@ -1,6 +1,6 @@
 /** What one asks of the restore function. */
 import { assertKey } from '../../replica/store/keys.ts';
-import { formatTime, parseTarget, type Target } from '../../replica/target.ts';
+import { formatTime, parseTarget, type Target } from '../../replica/terms/target.ts';
 import { badInput } from '../failure.ts';
 import { isRecord } from '../sqs-event.ts';
 

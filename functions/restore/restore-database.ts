@@ -1,18 +1,18 @@
 /** Restores a database into an object of the bucket, or says how it would. */
-import type { Proof } from '../../replica/image-proof.ts';
-import { choose } from '../../replica/replica.ts';
-import type { Restorable } from '../../replica/restorable.ts';
-import { restoreToObject, type RestoredObject } from '../../replica/restore-to-object.ts';
-import { restoredFacts, type RestoredFacts } from '../../replica/restored-facts.ts';
+import type { Proof } from '../../replica/image/image-proof.ts';
+import { choose } from '../../replica/restore/choose.ts';
+import type { Restorable } from '../../replica/restore/restorable.ts';
+import { restoreToObject, type RestoredObject } from '../../replica/restore/restore-to-object.ts';
+import { restoredFacts, type RestoredFacts } from '../../replica/restore/restored-facts.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';
-import { formatTime } from '../../replica/target.ts';
+import { formatTime } from '../../replica/terms/target.ts';
 import { Deadline } from '../deadline.ts';
 import { outward } from '../failure.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { CheckedCopy } from './checked-copy.ts';
+import { ScratchCopy } from './scratch-copy.ts';
 import { parseRequest, type RestoreRequest } from './request.ts';
 
 export interface RestoreDeps {
@@ -121,7 +121,7 @@ async function restoreChecked(
   { memory, log, scratch }: RestoreDeps,
 ): Promise<RestoredObject> {
   const { bytes = state.base.size } = await state.toFile();
-  await using copy = await CheckedCopy.in(scratch.folder, bytes, await scratch.room());
+  await using copy = await ScratchCopy.in(scratch.folder, bytes, await scratch.room());
   return await restoreToObject(state, target, key, {
     memory,
     onProgress: progress(log, database),

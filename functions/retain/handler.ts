@@ -1,6 +1,6 @@
 /** Lambda's entry: the scheduled sweep over all databases, and the queue of single databases that it fills. */
 import type { Context, SQSBatchResponse } from 'aws-lambda';
-import { hasReplica } from '../../replica/databases.ts';
+import { hasReplica } from '../../replica/catalogue/databases.ts';
 import { retentionPolicy, type RetentionPolicy } from '../../replica/retention/policy.ts';
 import { compactionPolicy } from '../compaction-policy.ts';
 import { jsonSetting, openLog, openMetrics, openQueue, openRoot, overlayMemory } from '../environment.ts';

@@ -1,14 +1,14 @@
 /** What the sweep does for one database: compact what events missed, retain, and look how old the backup is. */
-import { backupAge } from '../../replica/backup-age.ts';
-import { hasGenerations } from '../../replica/databases.ts';
-import { isKind } from '../../replica/errors.ts';
-import { loadReplica } from '../../replica/replica.ts';
+import { backupAge } from '../../replica/restore/backup-age.ts';
+import { hasGenerations } from '../../replica/catalogue/databases.ts';
+import { isKind } from '../../replica/terms/errors.ts';
+import { loadReplica } from '../../replica/restore/choose.ts';
 import type { RetentionPolicy } from '../../replica/retention/policy.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { scoped } from '../../replica/store/scoped.ts';
 import { stoppable } from '../../replica/store/stoppable.ts';
 import type { Store } from '../../replica/store/store.ts';
-import { formatTime } from '../../replica/target.ts';
+import { formatTime } from '../../replica/terms/target.ts';
 import { compactDatabase, type OneDatabaseDeps } from '../compact/compact-databases.ts';
 import { errorFacts } from '../failure.ts';
 

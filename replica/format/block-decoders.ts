@@ -1,8 +1,8 @@
 /** Decoding alone, of either codec: what threads of a restore load, who start sooner without the encoders. */
 import * as zlib from 'node:zlib';
-import { corrupt } from '../errors.ts';
-import type { CodecName } from '../layout.ts';
-import { lz4DecodeBlock } from './lz4-unpack.ts';
+import { corrupt } from '../terms/errors.ts';
+import type { CodecName } from '../terms/layout.ts';
+import { lz4DecodeBlock } from './lz4/block-decoder.ts';
 
 /**
  * Throws `corrupt` unless the block decodes to exactly `rawLength` bytes. They are put to the start of `into` where that

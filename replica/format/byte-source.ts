@@ -1,5 +1,5 @@
 /** Pulls exact numbers of bytes out of a stream of buffers, so that decoders can be written straight down. */
-import { corrupt } from '../errors.ts';
+import { corrupt } from '../terms/errors.ts';
 
 export class ByteSource {
   readonly #chunks: AsyncIterator<Buffer>;

@@ -6,12 +6,12 @@
  * - `zstd`: one zstd frame per block; smaller, at about the same speed. Prologue and epilogue are empty.
  */
 import * as zlib from 'node:zlib';
-import { corrupt, SeawallError } from '../errors.ts';
-import type { CodecName } from '../layout.ts';
+import { corrupt, SeawallError } from '../terms/errors.ts';
+import type { CodecName } from '../terms/layout.ts';
 import { decodeZstdBlock, type DecodeBlock } from './block-decoders.ts';
-import { lz4EncodeBlock, lz4Epilogue, lz4Prologue } from './lz4.ts';
-import type { FrameGrid } from './lz4-frames.ts';
-import { lz4DecodeBlock } from './lz4-unpack.ts';
+import { lz4EncodeBlock, lz4Epilogue, lz4Prologue } from './lz4/frame.ts';
+import type { FrameGrid } from './lz4/wal-encoder.ts';
+import { lz4DecodeBlock } from './lz4/block-decoder.ts';
 
 export interface Codec {
   readonly name: CodecName;

@@ -9,17 +9,11 @@
  * can write a matching checksum.
  */
 import { endianness } from 'node:os';
-import xxhash, { type XXHash } from 'xxhash-wasm';
-import { corrupt } from '../errors.ts';
+import { corrupt } from '../terms/errors.ts';
 import { lockPage } from '../wal/format.ts';
+import { hashPage } from './xxhash.ts';
 
-const hasher = await xxhash();
 const HOST_LITTLE = endianness() === 'LE';
-
-/** XXH64 of one page, seeded with its number. */
-export function hashPage(page: number, content: Uint8Array): bigint {
-  return hasher.h64Raw(content, BigInt(page));
-}
 
 /** Throws `corrupt` (`code`) unless a page has the hash that was recorded of it. */
 export function checkPageHash(code: string, page: number, content: Uint8Array, recorded: bigint): void {
@@ -30,21 +24,6 @@ export function checkPageHash(code: string, page: number, content: Uint8Array, r
     expected: formatChecksum(recorded),
     actual: formatChecksum(actual),
   });
-}
-
-/** The hasher copies what it is given into memory of its own, which grows to the longest and is never given back. */
-const MOST_AT_ONCE = 64 << 10;
-
-/** XXH32, as the LZ4 frame format uses it. */
-export function xxh32(bytes: Uint8Array, seed: number): number {
-  if (bytes.length <= MOST_AT_ONCE) return hasher.h32Raw(bytes, seed);
-  const stream = hasher.create32(seed);
-  for (let at = 0; at < bytes.length; at += MOST_AT_ONCE) stream.update(bytes.subarray(at, at + MOST_AT_ONCE));
-  return stream.digest();
-}
-
-export function xxh32Stream(seed: number): XXHash<number> {
-  return hasher.create32(seed);
 }
 
 /** No page yet. XXH64 can be 0 for real content with probability 2⁻⁶⁴; such a page would be taken for zeros. */

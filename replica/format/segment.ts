@@ -6,13 +6,15 @@
  * of the object can change unseen. docs/FORMAT.md gives every byte.
  */
 import { crc32 } from 'node:zlib';
-import { corrupt, SeawallError } from '../errors.ts';
+import { corrupt } from '../terms/errors.ts';
 import { frameSize, isFrameBoundary, isPageSize, WAL_HEADER_SIZE } from '../wal/format.ts';
 import { codec as codecNamed, type Codec } from './codec.ts';
-import { BLOCK_SIZE } from './block-room.ts';
-import type { FrameGrid } from './lz4-frames.ts';
-import { xxh32 } from './page-hashes.ts';
+import { BLOCK_SIZE } from './block-size.ts';
+import type { FrameGrid } from './lz4/wal-encoder.ts';
+import { xxh32 } from './xxhash.ts';
 import { parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';
+import { checkEnvelope, safeNumber } from './envelope.ts';
+import type { DatabaseState } from '../terms/database-state.ts';
 
 const SIGNATURE = Buffer.from('SEAWALLW');
 const VERSION = 1;
@@ -25,14 +27,6 @@ export const MAX_SEGMENT_RAW = 64 << 20;
 export const MAX_SEGMENT_HEADER = SKIPPABLE_OVERHEAD + FIXED + MAX_MARKS * MARK + 4;
 /** Enough of an object's start to hold the header of any but the busiest segment. */
 export const SEGMENT_HEADER_PROBE = 4096;
-
-/** The database at the end of a commit. */
-export interface DatabaseState {
-  readonly pages: number;
-  readonly checksum: bigint;
-  /** When the commit was captured, milliseconds since 1970; never less than that of an earlier commit. */
-  readonly time: number;
-}
 
 /** A commit inside a segment, with the state after it. */
 export interface Mark extends DatabaseState {
@@ -166,7 +160,7 @@ export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { reado
       restorable: payload.readUInt32LE(at + 28) === 1,
     });
   }
-  checkMarks(marks, offset, rawLength, flags === 1);
+  assertMarksInOrder(marks, offset, rawLength, flags === 1);
   return {
     generation: payload.toString('hex', 16, 24),
     index: payload.readUInt32LE(24),
@@ -225,31 +219,7 @@ export function startsForeign(bytes: Buffer): boolean {
   return bytes.readUInt32LE(0) === 0x184d2204;
 }
 
-/** Signature, version and CRC of one of our payloads. */
-export function checkEnvelope(payload: Buffer, signature: Buffer, version: number, name: string): void {
-  if (!payload.subarray(0, 8).equals(signature)) {
-    throw corrupt(`${name}_SIGNATURE`, `not a ${name.toLowerCase()} of Seawall's`);
-  }
-  if (crc32(payload.subarray(0, -4)) !== payload.readUInt32LE(payload.length - 4)) {
-    throw corrupt(`${name}_HEADER_CRC`, 'the header does not match its CRC');
-  }
-  const found = payload.readUInt16LE(8);
-  if (found !== version) {
-    throw new SeawallError(
-      'unsupported',
-      `${name}_VERSION`,
-      `written in format version ${found}; this release reads version ${version}. Use a newer release.`,
-      { actual: found, expected: version },
-    );
-  }
-}
-
-export function safeNumber(value: bigint, code: string): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(code, `impossible value ${value}`);
-  return Number(value);
-}
-
-function checkMarks(marks: readonly Mark[], offset: number, rawLength: number, endsOnCommit: boolean): void {
+function assertMarksInOrder(marks: readonly Mark[], offset: number, rawLength: number, endsOnCommit: boolean): void {
   let last = offset;
   let time = 0;
   for (const mark of marks) {

@@ -2,7 +2,7 @@
  * Skippable frames (LZ4 frame format and zstd alike): magic number, 32-bit length, and bytes that every decoder
  * passes over. Ours carry headers and trailers, so that an object describes itself and stock tools still read it.
  */
-import { corrupt } from '../errors.ts';
+import { corrupt } from '../terms/errors.ts';
 
 /** One of the sixteen magic numbers set aside for skippable frames. */
 export const SKIPPABLE_MAGIC = 0x184d2a5b;

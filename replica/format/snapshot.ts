@@ -6,12 +6,12 @@
  * where everything lies. docs/FORMAT.md gives every byte.
  */
 import { crc32 } from 'node:zlib';
-import { corrupt, SeawallError } from '../errors.ts';
-import type { CodecName } from '../layout.ts';
+import { corrupt, SeawallError } from '../terms/errors.ts';
+import type { CodecName } from '../terms/layout.ts';
 import { isPageSize } from '../wal/format.ts';
-import { BLOCK_SIZE } from './block-room.ts';
-import type { DatabaseState } from './segment.ts';
-import { checkEnvelope, safeNumber } from './segment.ts';
+import { BLOCK_SIZE } from './block-size.ts';
+import type { DatabaseState } from '../terms/database-state.ts';
+import { safeNumber, checkEnvelope } from './envelope.ts';
 import { MAX_SKIPPABLE, parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';
 
 const HEADER_SIGNATURE = Buffer.from('SEAWALLS');

@@ -11,7 +11,7 @@
  * All integers are big-endian. The file checksum is a CRC-64/ISO over everything before it, with page contents as they
  * are after unpacking. A file that begins at transaction 1 holds the whole database: a snapshot.
  */
-import { corrupt, SeawallError } from '../errors.ts';
+import { corrupt, SeawallError } from '../terms/errors.ts';
 import { isPageSize } from '../wal/format.ts';
 import { Crc64 } from './crc64.ts';
 

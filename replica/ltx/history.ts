@@ -4,9 +4,9 @@
  * A state is named by its last transaction. It can be made if files lead to it from transaction 1 on without a hole;
  * they may overlap, since a file's pages are those after its last transaction.
  */
-import { corrupt, point } from '../errors.ts';
+import { corrupt, point } from '../terms/errors.ts';
 import type { Store } from '../store/store.ts';
-import { formatTime, formatTxid } from '../target.ts';
+import { formatTime, formatTxid } from '../terms/target.ts';
 import { listLtx, type LtxRef } from './layout.ts';
 import { readLtxHeader } from './reader.ts';
 

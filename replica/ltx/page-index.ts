@@ -1,7 +1,7 @@
 /** The index at the end of an LTX file: where each page lies in it. Sixteen bytes a page in memory. */
-import { corrupt, withKey } from '../errors.ts';
-import { lz4DecodeFrame } from '../format/lz4.ts';
-import { lz4UnpackBlock } from '../format/lz4-unpack.ts';
+import { corrupt, withKey } from '../terms/errors.ts';
+import { lz4DecodeFrame } from '../format/lz4/frame.ts';
+import { lz4UnpackBlock } from '../format/lz4/block-decoder.ts';
 import { ByteSource, once } from '../format/byte-source.ts';
 import type { Store } from '../store/store.ts';
 import {

@@ -2,12 +2,12 @@
  * Reads LTX files: whole, page after page with every check the format allows, or single pages by the file's index.
  * Memory is one page and one index entry, whatever a file claims.
  */
-import { corrupt, withKey } from '../errors.ts';
+import { corrupt, withKey } from '../terms/errors.ts';
 import { ByteSource } from '../format/byte-source.ts';
-import { lz4DecodeFrame } from '../format/lz4.ts';
-import { lz4UnpackBlock } from '../format/lz4-unpack.ts';
+import { lz4DecodeFrame } from '../format/lz4/frame.ts';
+import { lz4UnpackBlock } from '../format/lz4/block-decoder.ts';
 import type { Store } from '../store/store.ts';
-import { formatTxid } from '../target.ts';
+import { formatTxid } from '../terms/target.ts';
 import { lockPage } from '../wal/format.ts';
 import { Crc64 } from './crc64.ts';
 import {

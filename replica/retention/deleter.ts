@@ -1,5 +1,5 @@
 /** Deletes what a plan says, believes nothing it is told about it, and stops where going on would do harm. */
-import { SeawallError } from '../errors.ts';
+import { SeawallError } from '../terms/errors.ts';
 import type { Store } from '../store/store.ts';
 
 /** Keys of one request, at most; S3 takes no more. */

@@ -1,9 +1,9 @@
 /** What the retention planner decides about: every object, with the times that matter. */
-import type { Floors } from '../control.ts';
-import { segmentKey, snapshotKey } from '../layout.ts';
+import type { Floors } from '../catalogue/floors.ts';
+import { segmentKey, snapshotKey } from '../terms/layout.ts';
 import type { Store } from '../store/store.ts';
-import { snapshotTime } from '../generation.ts';
-import type { Timeline } from '../timeline.ts';
+import { snapshotTime } from '../catalogue/generation.ts';
+import type { Timeline } from '../catalogue/timeline.ts';
 
 export interface StockedSnapshot {
   readonly key: string;

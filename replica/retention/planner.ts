@@ -6,7 +6,7 @@
  * grace period ago, over the objects there were then (so that a restore planned since then finds what it planned
  * with); the object's own age; and the floor that the newest chain of the current generation is never touched.
  */
-import { NO_WAL, type Floors } from '../control.ts';
+import { NO_WAL, type Floors } from '../catalogue/floors.ts';
 import type { Inventory, StockedGeneration, StockedSegment, StockedSnapshot } from './inventory.ts';
 import type { RetentionPolicy } from './policy.ts';
 import { wantedAt, type Wanted } from './wanted.ts';

@@ -1,10 +1,10 @@
 /** Retention: one sweep over one replica. Plans, records what is given up, deletes, proves it, and reports. */
-import { NO_WAL, readFloors, writeFloors, type Floors } from '../control.ts';
-import { isKind } from '../errors.ts';
-import { GENERATIONS, REPORTS } from '../layout.ts';
-import { seal, type Json } from '../sealed-json.ts';
+import { writeFloors, readFloors, NO_WAL, type Floors } from '../catalogue/floors.ts';
+import { isKind } from '../terms/errors.ts';
+import { GENERATIONS, REPORTS } from '../terms/layout.ts';
+import { seal, type Json } from '../format/sealed-json.ts';
 import type { Store } from '../store/store.ts';
-import { fromListing, loadTimeline } from '../timeline.ts';
+import { fromListing, loadTimeline } from '../catalogue/timeline.ts';
 import { deleteInOrder, type Deletion, type Failure } from './deleter.ts';
 import { takeInventory } from './inventory.ts';
 import { planRetention, type Doomed, type Kept, type Refusal, type RetentionPlan } from './planner.ts';

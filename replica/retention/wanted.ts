@@ -1,5 +1,5 @@
 /** What a policy wants kept at a given moment, before any floor or grace. Pure. */
-import { NO_WAL } from '../control.ts';
+import { NO_WAL } from '../catalogue/floors.ts';
 import type { Inventory, StockedGeneration, StockedSnapshot } from './inventory.ts';
 import { periodOf, type Period, type RetentionPolicy } from './policy.ts';
 

@@ -5,8 +5,8 @@
  * The first bytes are given last, because a header tells what only the end of the content shows. So the first part is
  * held back until `finish`. Nothing is visible before that, and nothing stays behind after `abort`.
  */
-import { release } from '../release.ts';
-import { InFlight } from './in-flight.ts';
+import { release } from '../runtime/release.ts';
+import { InFlight } from '../runtime/in-flight.ts';
 import { copiedParts, partSizeFor } from './part-sizes.ts';
 import type { CopyRange, PutResult, Store, Upload } from './store.ts';
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { filesStore } from './files.ts';
+import { filesStore } from './files/store.ts';
 import { memoryStore } from './memory.ts';
-import type { S3StoreOptions } from './s3.ts';
+import type { S3StoreOptions } from './s3/store.ts';
 import type { Store } from './store.ts';
 
 /** Settings of an S3 store that a URL cannot say. Those that it can, it overrides. */
@@ -84,7 +84,7 @@ async function openS3(url: string, options: OpenStoreOptions): Promise<Store> {
     settings = { ...settings, ...read(value, name) };
   }
   // Imported only here: the SDK takes 0.2 s and tens of megabytes, which plain files need not pay.
-  const { s3Store } = await import('./s3.ts');
+  const { s3Store } = await import('./s3/store.ts');
   return s3Store({ ...settings, bucket, prefix });
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { isKind } from '../errors.ts';
+import { isKind } from '../terms/errors.ts';
 import type { Condition, Store } from './store.ts';
 
 /** No store gives this ETag to the bytes written here. */

@@ -1,4 +1,4 @@
-import { SeawallError } from '../errors.ts';
+import { SeawallError } from '../terms/errors.ts';
 import { assertFolder, assertKey, assertPrefix } from './keys.ts';
 import { place, storeClosed } from './store-errors.ts';
 import type { CopyRange, ObjectInfo, Store, UnfinishedUpload, Upload } from './store.ts';

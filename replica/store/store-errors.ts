@@ -1,5 +1,5 @@
 /** The failures that every backend words the same way. `where` is the full place, `<store url>/<key>`. */
-import { SeawallError } from '../errors.ts';
+import { SeawallError } from '../terms/errors.ts';
 import { describeRange } from './keys.ts';
 import type { ByteRange } from './store.ts';
 

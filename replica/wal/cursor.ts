@@ -1,6 +1,6 @@
 /** Reads one WAL index from its first byte on, checking every frame against the chain. */
-import { corrupt } from '../errors.ts';
-import { formatPosition } from '../position.ts';
+import { corrupt } from '../terms/errors.ts';
+import { formatPosition } from '../terms/position.ts';
 import type { WalSum } from './checksum.ts';
 import {
   FRAME_HEADER_SIZE,

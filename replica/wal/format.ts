@@ -6,7 +6,7 @@
  * A transaction is in the database if and only if its commit frame (size field not 0) is valid. All integers are
  * big-endian, whatever the byte order of the checksums.
  */
-import { corrupt } from '../errors.ts';
+import { corrupt } from '../terms/errors.ts';
 import { walSum, type WalOrder, type WalSum } from './checksum.ts';
 
 export const WAL_HEADER_SIZE = 32;

@@ -3,20 +3,20 @@
  * own SQLite library never meets ours in one process. Forked by the handle; outlives the app long enough to ship what
  * was committed.
  */
-import '../../replica/require-node.ts';
-import { SeawallError } from '../../replica/errors.ts';
+import '../../replica/runtime/require-node.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
 import { toPlain } from '../plain-error.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
-import { giveWayToTheApp } from './priority.ts';
-import { Rounds } from './rounds.ts';
+import { giveWayToTheApp } from './sharing/priority.ts';
+import { PollSchedule } from './sharing/poll-schedule.ts';
 import { Shipment } from './shipment.ts';
-import { Stores } from './stores.ts';
+import { Stores } from './sharing/stores.ts';
 
 giveWayToTheApp();
 
 /** By the number that the handle gave each. */
 const shipments = new Map<number, Shipment>();
-const shared = { stores: new Stores(), rounds: new Rounds() };
+const shared = { stores: new Stores(), schedule: new PollSchedule() };
 let ending = false;
 
 // Signals of a terminal or a process group are meant for the app; the handle tells when to stop.

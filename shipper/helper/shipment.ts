@@ -2,19 +2,19 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { isKind, SeawallError } from '../../replica/errors.ts';
+import { isKind, SeawallError } from '../../replica/terms/errors.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { restore } from '../../replica/restore.ts';
+import { restore } from '../../replica/restore/restore.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { Settings } from '../options.ts';
 import type { Request, ShipperEvent } from '../protocol.ts';
-import { placed } from './database-place.ts';
-import { open } from './opening.ts';
-import { Replicator } from './replicator.ts';
-import type { Rounds } from './rounds.ts';
-import { StateLock } from './state-lock.ts';
-import type { Stores } from './stores.ts';
-import { switchToWal } from './wal-mode.ts';
+import { placed } from './database/database-place.ts';
+import { open } from './database/opening.ts';
+import { Replicator } from './replication/replicator.ts';
+import type { PollSchedule } from './sharing/poll-schedule.ts';
+import { StateLock } from './database/state-lock.ts';
+import type { Stores } from './sharing/stores.ts';
+import { switchToWal } from './database/wal-mode.ts';
 
 type StartRequest = Extract<Request, { ask: 'start' }>;
 
@@ -24,7 +24,7 @@ const MOST_DESCRIPTORS = 13;
 /** What all databases of the helper have in common. */
 export interface SharedByAll {
   readonly stores: Stores;
-  readonly rounds: Rounds;
+  readonly schedule: PollSchedule;
 }
 
 export class Shipment {
@@ -84,10 +84,10 @@ export class Shipment {
     return this.#stopping;
   }
 
-  async #open({ settings: asked, owner, again }: StartRequest): Promise<void> {
+  async #open({ settings: asked, owner, isRestart }: StartRequest): Promise<void> {
     const settings = placed(asked);
     const { signal } = this.#stopAsked;
-    const mayRestore = settings.restore === 'if-missing' && !again;
+    const mayRestore = settings.restore === 'if-missing' && !isRestart;
     if (!mayRestore) refuseMissing(settings);
     checkDescriptors(settings.database);
     const lock = await StateLock.take(settings.stateFolder, settings.database);
@@ -95,20 +95,20 @@ export class Shipment {
       lock.release();
     });
     signal.throwIfAborted();
-    const { store, whole } = await this.#shared.stores.open(settings.replica, this.#closed.signal);
+    const { store, wholeReads } = await this.#shared.stores.open(settings.replica, this.#closed.signal);
     this.#opened.push(() => store.close());
-    if (mayRestore) await whole.take(signal, () => this.#bringBack(settings.database, store));
+    if (mayRestore) await wholeReads.run(signal, () => this.#bringBack(settings.database, store));
     signal.throwIfAborted();
     const live = await open(settings, signal);
     try {
       this.#replicator = new Replicator({
         settings,
         store,
-        whole,
-        rounds: this.#shared.rounds,
+        wholeReads,
+        schedule: this.#shared.schedule,
         live,
         owner: { owner, holder: `${hostname()} process ${process.pid}` },
-        again,
+        isRestart,
         now: Date.now,
         emit: this.#emit,
       });
@@ -116,8 +116,8 @@ export class Shipment {
       live.close();
       throw error;
     }
-    const begun = this.#replicator.start(again ? 'helper-ended' : 'start');
-    if (again) begun.catch(() => undefined);
+    const begun = this.#replicator.start(isRestart ? 'helper-ended' : 'start');
+    if (isRestart) begun.catch(() => undefined);
     else await begun;
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EXIT, exitCodeOf, interpret, UsageError } from '../../cli/exit-codes.ts';
 import { failureDocument, failureMessage } from '../../cli/failure.ts';
-import { SeawallError, type ErrorKind } from '../../replica/errors.ts';
+import { SeawallError, type ErrorKind } from '../../replica/terms/errors.ts';
 
 test('kinds of failures and their exit codes', () => {
   const expected: Readonly<Record<ErrorKind, number>> = {

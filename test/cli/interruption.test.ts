@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codec } from '../../replica/format/codec.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
+import { writeSnapshot } from '../../replica/objects/snapshot-writer.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { blocksOf } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';

@@ -1,12 +1,12 @@
 /** The ranges that `list` shows: both ends of each can be restored, and nothing between two of them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SeawallError } from '../../replica/errors.ts';
-import { planRestore } from '../../replica/plan.ts';
-import { restorableRanges } from '../../replica/ranges.ts';
+import { SeawallError } from '../../replica/terms/errors.ts';
+import { planRestore } from '../../replica/plan/plan.ts';
+import { restorableRanges } from '../../replica/plan/ranges.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
-import { formatTime, parseTarget } from '../../replica/target.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
+import { formatTime, parseTarget } from '../../replica/terms/target.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
 import { buildHistory, positionOf } from '../history/history.ts';
 
 const OPTIONS = { seed: 77, commits: 40, codec: 'lz4', checkpoints: 0.3, snapshots: 1, pause: 3000 } as const;

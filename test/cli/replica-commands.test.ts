@@ -4,12 +4,12 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { proofWords } from '../../cli/commands/restored-report.ts';
+import { proofWords } from '../../cli/report/restored.ts';
 import { codec } from '../../replica/format/codec.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
-import { filesStore } from '../../replica/store/files.ts';
-import { formatTime } from '../../replica/target.ts';
+import { writeSnapshot } from '../../replica/objects/snapshot-writer.ts';
+import { filesStore } from '../../replica/store/files/store.ts';
+import { formatTime } from '../../replica/terms/target.ts';
 import { at, latestState } from '../history/expect.ts';
 import { blocksOf, buildHistory, hashOf, HISTORY_START, positionOf, type History } from '../history/history.ts';
 import { LTX_START, LTX_STEP, ltxReplica } from '../history/ltx-replica.ts';

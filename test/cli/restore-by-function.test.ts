@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { functionName } from '../../cli/lambda/function-name.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { formatTime } from '../../replica/target.ts';
+import { formatTime } from '../../replica/terms/target.ts';
 import { startLambdaServer } from '../functions/lambda-server.ts';
 import { metricsOf } from '../functions/stage.ts';
 import { latestState } from '../history/expect.ts';

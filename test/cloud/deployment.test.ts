@@ -20,7 +20,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { GetQueueAttributesCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { readNotification } from '../../functions/compact/notification.ts';
-import { segmentKey } from '../../replica/layout.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
 import { GENERATION } from '../functions/stage.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, test } from 'node:test';
 import type { SQSBatchResponse } from 'aws-lambda';
-import { segmentKey } from '../../replica/layout.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
 import { scoped } from '../../replica/store/scoped.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
 import { expectState } from '../history/expect.ts';
 import { buildHistory, type History, type HistoryOptions } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';

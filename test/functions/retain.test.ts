@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
 import type { SQSBatchResponse } from 'aws-lambda';
-import type { FannedOut } from '../../functions/fan-out.ts';
-import { fanOut } from '../../functions/fan-out.ts';
-import { writeHead } from '../../replica/control.ts';
-import { REPORTS, snapshotKey } from '../../replica/layout.ts';
+import { type FannedOut, fanOut } from '../../functions/fan-out.ts';
+import { writeHead } from '../../replica/catalogue/head.ts';
+import { REPORTS, snapshotKey } from '../../replica/terms/layout.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { scoped } from '../../replica/store/scoped.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
-import { planCompaction } from '../../replica/compact.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
+import { planCompaction } from '../../replica/compaction/compact.ts';
 import { expectState } from '../history/expect.ts';
 import { buildHistory, type History } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
@@ -171,8 +170,8 @@ test('the age: of the head while the database idles, and not of compaction; a cl
   const { pages, checksum, generation, index, offset } = state;
   const position = { generation, index, offset };
   const now = Date.now();
-  const { backupAge } = await import('../../replica/backup-age.ts');
-  const { loadReplica } = await import('../../replica/replica.ts');
+  const { backupAge } = await import('../../replica/restore/backup-age.ts');
+  const { loadReplica } = await import('../../replica/restore/choose.ts');
   const ageAt = async (later: number): Promise<number> =>
     (await backupAge(store, await loadReplica(store), now + later)).age!;
   for (const seen of [now, now + 86_400_000]) {

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Context, SQSEvent } from 'aws-lambda';
-import { s3Store } from '../../replica/store/s3.ts';
+import { s3Store } from '../../replica/store/s3/store.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { encodeEventKey } from '../s3-server/events.ts';
 import { startS3Server, type S3Server } from '../s3-server/index.ts';

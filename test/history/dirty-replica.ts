@@ -4,11 +4,12 @@
  */
 import { crc32 } from 'node:zlib';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-size.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
-import { encodeSegment, type DatabaseState } from '../../replica/format/segment.ts';
-import { segmentKey, type CodecName } from '../../replica/layout.ts';
-import { SnapshotWriter } from '../../replica/snapshot-writer.ts';
+import { encodeSegment } from '../../replica/format/segment.ts';
+import type { DatabaseState } from '../../replica/terms/database-state.ts';
+import { segmentKey, type CodecName } from '../../replica/terms/layout.ts';
+import { SnapshotWriter } from '../../replica/objects/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { encodeFrame, encodeWalHeader, parseWalHeader } from '../../replica/wal/format.ts';
 import { Seeded } from './seeded.ts';

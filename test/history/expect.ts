@@ -1,10 +1,10 @@
 /** What a restore must give, by the oracle of a history. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
-import { isKind, type SeawallError } from '../../replica/errors.ts';
-import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
+import { isKind, type SeawallError } from '../../replica/terms/errors.ts';
+import { restore, type Restored, type RestoreOptions } from '../../replica/restore/restore.ts';
 import type { Store } from '../../replica/store/store.ts';
-import type { Target } from '../../replica/target.ts';
+import type { Target } from '../../replica/terms/target.ts';
 import { hashOf, positionOf, type History, type State } from './history.ts';
 import type { Scratch } from './scratch.ts';
 

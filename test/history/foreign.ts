@@ -1,6 +1,6 @@
 /** Replicas as a Litestream 0.3 writes them. */
 import { ByteSource, once } from '../../replica/format/byte-source.ts';
-import { lz4DecodeFrame } from '../../replica/format/lz4.ts';
+import { lz4DecodeFrame } from '../../replica/format/lz4/frame.ts';
 import { clockedStore, type ClockedStore } from './clocked-store.ts';
 import { buildHistory, type History } from './history.ts';
 import { frame } from './lz4-frame.ts';

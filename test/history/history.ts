@@ -5,11 +5,12 @@
 import { createHash } from 'node:crypto';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
 import { PageHashes } from '../../replica/format/page-hashes.ts';
-import type { CodecName } from '../../replica/layout.ts';
-import { formatPosition } from '../../replica/position.ts';
-import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
-import { writeClaim, writeHead } from '../../replica/control.ts';
+import type { CodecName } from '../../replica/terms/layout.ts';
+import { formatPosition } from '../../replica/terms/position.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-size.ts';
+import { writeSnapshot } from '../../replica/objects/snapshot-writer.ts';
+import { writeClaim } from '../../replica/catalogue/claim.ts';
+import { writeHead } from '../../replica/catalogue/head.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { FRAME_HEADER_SIZE, frameSize, parseFrameHeader, WAL_HEADER_SIZE } from '../../replica/wal/format.ts';
 import type { WalOrder } from '../../replica/wal/checksum.ts';

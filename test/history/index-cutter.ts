@@ -1,7 +1,8 @@
 /** Cuts one WAL index into segments at random places and writes them, as a shipper would have. */
 import { codec as codecNamed } from '../../replica/format/codec.ts';
-import { encodeSegment, type DatabaseState, type Mark } from '../../replica/format/segment.ts';
-import { segmentKey, type CodecName } from '../../replica/layout.ts';
+import { encodeSegment, type Mark } from '../../replica/format/segment.ts';
+import type { DatabaseState } from '../../replica/terms/database-state.ts';
+import { segmentKey, type CodecName } from '../../replica/terms/layout.ts';
 import type { Store } from '../../replica/store/store.ts';
 import type { WalOrder } from '../../replica/wal/checksum.ts';
 import { frameSize, parseWalHeader, WAL_HEADER_SIZE } from '../../replica/wal/format.ts';

@@ -1,11 +1,12 @@
 /** Large replicas, made straight from pages without SQLite: a snapshot, and WAL that changes some of its pages. */
 import { crc32 } from 'node:zlib';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
-import { hashPage } from '../../replica/format/page-hashes.ts';
-import { encodeSegment, type DatabaseState } from '../../replica/format/segment.ts';
-import { segmentKey } from '../../replica/layout.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-size.ts';
+import { hashPage } from '../../replica/format/xxhash.ts';
+import { encodeSegment } from '../../replica/format/segment.ts';
+import type { DatabaseState } from '../../replica/terms/database-state.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
+import { writeSnapshot } from '../../replica/objects/snapshot-writer.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { encodeFrame, encodeWalHeader, lockPage } from '../../replica/wal/format.ts';
 import { Seeded } from './seeded.ts';

@@ -1,6 +1,6 @@
 /** LZ4 frames as other writers make them. */
 import { compress } from 'lz4-wasm-nodejs';
-import { xxh32 } from '../../replica/format/page-hashes.ts';
+import { xxh32 } from '../../replica/format/xxhash.ts';
 import { SKIPPABLE_MAGIC } from '../../replica/format/skippable-frame.ts';
 
 export interface FrameOptions {

@@ -1,7 +1,7 @@
 /** What a shipper, a restorer and each function may do: by evaluating the policies in the template. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Template } from 'aws-cdk-lib/assertions';
+import type { Template } from 'aws-cdk-lib/assertions';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { isAllowed, list, s3Requests, type Statement, statementsOf } from './policy.ts';

@@ -4,7 +4,7 @@
  * on a key that the request does not carry does not hold, `Null` aside. What is unknown here is an error, not a guess.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
  */
-import { type Template } from 'aws-cdk-lib/assertions';
+import type { Template } from 'aws-cdk-lib/assertions';
 import { flat, resources } from './synthesis.ts';
 
 export interface Statement {

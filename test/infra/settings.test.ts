@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Duration } from 'aws-cdk-lib';
-import { type IKey } from 'aws-cdk-lib/aws-kms';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { type IBucket, StorageClass } from 'aws-cdk-lib/aws-s3';
 import type { SqliteBackupProps } from '../../infra/props.ts';
 import { checkedPrefix, settingsOf } from '../../infra/settings.ts';

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { compact } from '../../replica/compact.ts';
+import { compact } from '../../replica/compaction/compact.ts';
 import { retain } from '../../replica/retention/retain.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
-import { verify } from '../../replica/verify.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
+import { verify } from '../../replica/verification/verify.ts';
 import { hashOf } from '../history/history.ts';
 import { withLitestream } from './with-litestream.ts';
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadLtxHistory } from '../../replica/ltx/history.ts';
-import { segmentKey } from '../../replica/layout.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
-import { verify } from '../../replica/verify.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
+import { verify } from '../../replica/verification/verify.ts';
 import { timestamp } from './recorded.ts';
 import { withLitestream } from './with-litestream.ts';
 

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { compact } from '../../replica/compact.ts';
-import { readReplicaEnd } from '../../replica/replica-end.ts';
-import { restore } from '../../replica/restore.ts';
+import { compact } from '../../replica/compaction/compact.ts';
+import { readReplicaEnd } from '../../replica/takeover/replica-end.ts';
+import { restore } from '../../replica/restore/restore.ts';
 import { retain } from '../../replica/retention/retain.ts';
 import { openStore } from '../../replica/store/open.ts';
-import { loadTimeline } from '../../replica/timeline.ts';
-import { verify } from '../../replica/verify.ts';
+import { loadTimeline } from '../../replica/catalogue/timeline.ts';
+import { verify } from '../../replica/verification/verify.ts';
 import type { ShipperOptions } from '../../shipper/index.ts';
 import { leaveTransaction } from '../shipper/left-behind.ts';
 import { placeInFolder, type Place } from './litestream.ts';

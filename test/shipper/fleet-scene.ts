@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { restore } from '../../replica/restore.ts';
+import { restore } from '../../replica/restore/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
 import { Fleet, type FleetOptions } from '../../shipper/index.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';

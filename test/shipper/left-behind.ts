@@ -1,8 +1,8 @@
 /** What a helper leaves in a bucket that dies between two segments of one transaction. */
 import { codec } from '../../replica/format/codec.ts';
 import { encodeSegment, type SegmentHeader } from '../../replica/format/segment.ts';
-import { segmentKey } from '../../replica/layout.ts';
-import type { ReplicaEnd } from '../../replica/replica-end.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
+import type { ReplicaEnd } from '../../replica/takeover/replica-end.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { encodeFrame } from '../../replica/wal/format.ts';
 

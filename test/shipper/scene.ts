@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { restore, type Restored, type RestoreOptions } from '../../replica/restore.ts';
+import { restore, type Restored, type RestoreOptions } from '../../replica/restore/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
 import { startS3Server } from '../s3-server/index.ts';

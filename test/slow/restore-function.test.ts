@@ -8,10 +8,10 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { codec } from '../../replica/format/codec.ts';
-import { BLOCK_SIZE } from '../../replica/format/block-room.ts';
+import { BLOCK_SIZE } from '../../replica/format/block-size.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
-import { s3Store } from '../../replica/store/s3.ts';
-import { writeSnapshot } from '../../replica/snapshot-writer.ts';
+import { s3Store } from '../../replica/store/s3/store.ts';
+import { writeSnapshot } from '../../replica/objects/snapshot-writer.ts';
 import { Seeded } from '../history/seeded.ts';
 
 const SIZE = 2 * 2 ** 30;

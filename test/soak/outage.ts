@@ -17,9 +17,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Database from 'better-sqlite3';
-import { restore } from '../../replica/restore.ts';
+import { restore } from '../../replica/restore/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
-import { formatSize, parseSize } from '../../replica/units.ts';
+import { formatSize, parseSize } from '../../replica/terms/units.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 import type { AppReport, Asked } from './outage-app.ts';
 

@@ -1,15 +1,15 @@
 /** What must hold whenever everything rests: after each round. */
 import { readFileSync, rmSync } from 'node:fs';
-import { isKind, SeawallError } from '../../replica/errors.ts';
-import { segmentKey } from '../../replica/layout.ts';
-import { formatPosition, parsePosition } from '../../replica/position.ts';
-import { restorableRanges } from '../../replica/ranges.ts';
-import { restore, type Restored } from '../../replica/restore.ts';
-import { readSegmentHeader } from '../../replica/segment-reader.ts';
-import { formatTarget, formatTime, LATEST, type Target } from '../../replica/target.ts';
-import { snapshotTime } from '../../replica/generation.ts';
-import { loadTimeline, type Timeline } from '../../replica/timeline.ts';
-import { verify } from '../../replica/verify.ts';
+import { isKind, SeawallError } from '../../replica/terms/errors.ts';
+import { segmentKey } from '../../replica/terms/layout.ts';
+import { formatPosition, parsePosition } from '../../replica/terms/position.ts';
+import { restorableRanges } from '../../replica/plan/ranges.ts';
+import { restore, type Restored } from '../../replica/restore/restore.ts';
+import { readSegmentHeader } from '../../replica/objects/segment-reader.ts';
+import { formatTarget, formatTime, LATEST, type Target } from '../../replica/terms/target.ts';
+import { snapshotTime } from '../../replica/catalogue/generation.ts';
+import { loadTimeline, type Timeline } from '../../replica/catalogue/timeline.ts';
+import { verify } from '../../replica/verification/verify.ts';
 import type { Seeded } from '../history/seeded.ts';
 import { imageOf } from '../shipper/scene.ts';
 import { checkContent, comparePlaces, type State } from './content.ts';

@@ -11,10 +11,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
-import { isKind } from '../../replica/errors.ts';
+import { isKind } from '../../replica/terms/errors.ts';
 import { memoryStore } from '../../replica/store/memory.ts';
 import { Seeded } from '../history/seeded.ts';
-import { controlSubject, segmentSubject, snapshotSubject, type Reader, type Subject } from '../replica/subjects.ts';
+import {
+  controlSubject,
+  segmentSubject,
+  snapshotSubject,
+  type Reader,
+  type Subject,
+} from '../replica/format/subjects.ts';
 import { mutate, type Kind, type Mutant } from './mutations.ts';
 
 /** Milliseconds that reading one mutant may take. The objects are small; this is for machines under load. */

@@ -39,7 +39,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'the pin is handed over': {
     edits: [
       {
-        file: 'shipper/helper/live-database.ts',
+        file: 'shipper/helper/database/live-database.ts',
         intact: '    this.#connections.end(before);\n  }',
         broken: '    this.#connections.end(before);\n    this.#connections.end(this.#pinned);\n  }',
       },
@@ -49,7 +49,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'acknowledged once uploaded': {
     edits: [
       {
-        file: 'shipper/helper/uploader.ts',
+        file: 'shipper/helper/upload/uploader.ts',
         intact: "await store.put(segment.key, segment.bytes, 'absent');",
         broken: "void store.put(segment.key, segment.bytes, 'absent').catch(() => undefined);",
       },
@@ -59,7 +59,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'segments are created, never replaced': {
     edits: [
       {
-        file: 'shipper/helper/uploader.ts',
+        file: 'shipper/helper/upload/uploader.ts',
         intact: "await store.put(segment.key, segment.bytes, 'absent');",
         broken: 'await store.put(segment.key, segment.bytes);',
       },
@@ -69,12 +69,12 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'the claim is obeyed': {
     edits: [
       {
-        file: 'shipper/helper/segment-shipping.ts',
+        file: 'shipper/helper/upload/segment-shipping.ts',
         intact: 'if (found.claim.owner === this.#owner.owner) return undefined;',
         broken: 'return undefined;',
       },
       {
-        file: 'shipper/helper/generation-start.ts',
+        file: 'shipper/helper/beginning/generation-start.ts',
         intact: 'if (again && former?.claim !== undefined && former.claim.owner !== owner.owner) {',
         broken: "if (again && former?.claim !== undefined && former.claim.owner === '') {",
       },
@@ -84,7 +84,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'a restore is compared with the recorded checksum': {
     edits: [
       {
-        file: 'replica/image-proof.ts',
+        file: 'replica/image/image-proof.ts',
         intact: 'if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;',
         broken: 'if (actual.pages === expected.pages) return;',
       },
@@ -94,7 +94,7 @@ const GUARDS: Readonly<Record<string, Guard>> = {
   'resuming ships the difference': {
     edits: [
       {
-        file: 'shipper/helper/resume.ts',
+        file: 'shipper/helper/beginning/resume.ts',
         intact: 'if (!isSame) yield* differenceSegments(',
         broken: 'if (!isSame && image.pages < 0) yield* differenceSegments(',
       },

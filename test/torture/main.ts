@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { renderProgress } from '../../cli/progress-bar.ts';
-import { formatSize } from '../../replica/units.ts';
+import { formatSize } from '../../replica/terms/units.ts';
 import { librariesHere, runCampaign, type Failure } from './campaign.ts';
 import { rerunLine } from './evidence.ts';
 import { killsOf, newFigures } from './figures.ts';

@@ -2,12 +2,12 @@
  * Where generations come from: each names the reason why the one before it could not be gone on with, and the bucket
  * must bear it out. A new generation where continuity should have held is a finding.
  */
-import { isKind, SeawallError } from '../../replica/errors.ts';
+import { isKind, SeawallError } from '../../replica/terms/errors.ts';
 import { parseSnapshotHeader, SNAPSHOT_HEADER_LENGTH, type SnapshotFacts } from '../../replica/format/snapshot.ts';
-import { parseKey } from '../../replica/layout.ts';
-import { readReplicaEnd, type ReplicaEnd } from '../../replica/replica-end.ts';
-import { isBlockSnapshot, openSnapshot } from '../../replica/snapshot-reader.ts';
-import { listGenerations } from '../../replica/timeline.ts';
+import { parseKey } from '../../replica/terms/layout.ts';
+import { readReplicaEnd, type ReplicaEnd } from '../../replica/takeover/replica-end.ts';
+import { isBlockSnapshot, openSnapshot } from '../../replica/objects/snapshot-reader.ts';
+import { listGenerations } from '../../replica/catalogue/timeline.ts';
 import { count } from './figures.ts';
 import { Finding, hold } from './finding.ts';
 import { BUCKET, DATABASE, ROOT, type World } from './world.ts';

@@ -3,7 +3,7 @@
  * when. Only the timing of processes is left to the machine.
  */
 import { Seeded } from '../history/seeded.ts';
-import type { CompactionPolicy } from '../../replica/compact.ts';
+import type { CompactionPolicy } from '../../replica/compaction/compact.ts';
 import type { RetentionPolicy } from '../../replica/retention/policy.ts';
 import type { ShipperOptions } from '../../shipper/index.ts';
 import type { DatabaseKind } from './content.ts';

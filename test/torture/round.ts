@@ -1,7 +1,7 @@
 /** One round: lives of the app beside writers, keepers and restores; then the end, and the checks. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isKind } from '../../replica/errors.ts';
-import { LATEST } from '../../replica/target.ts';
+import { isKind } from '../../replica/terms/errors.ts';
+import { LATEST } from '../../replica/terms/target.ts';
 import { Seeded } from '../history/seeded.ts';
 import { checkAll, checkLatest, isEmpty, restoreAndCheck } from './checks.ts';
 import { placeOf } from './content.ts';

@@ -2,7 +2,7 @@
 await Promise.all([
   import('../../shipper/helper/main.ts'),
   import('../../shipper/index.ts'),
-  import('../../replica/store/s3.ts'),
+  import('../../replica/store/s3/store.ts'),
   import('../../functions/compact/compact-databases.ts'),
   import('../../functions/retain/retain-database.ts'),
   import('../functions/stage.ts'),

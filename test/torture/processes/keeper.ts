@@ -8,9 +8,9 @@ import { createInterface } from 'node:readline';
 import { compactDatabases } from '../../../functions/compact/compact-databases.ts';
 import type { Log } from '../../../functions/log.ts';
 import { sweepDatabase } from '../../../functions/retain/retain-database.ts';
-import type { CompactionPolicy } from '../../../replica/compact.ts';
+import type { CompactionPolicy } from '../../../replica/compaction/compact.ts';
 import type { RetentionPolicy } from '../../../replica/retention/policy.ts';
-import { s3Store } from '../../../replica/store/s3.ts';
+import { s3Store } from '../../../replica/store/s3/store.ts';
 import { sqsEvent } from '../../functions/stage.ts';
 
 export interface KeeperSettings {

@@ -1,0 +1,3 @@
+export type JsonValue =
+  undefined | null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
+export type JsonDocument = Readonly<Record<string, JsonValue>>;

@@ -1,0 +1,76 @@
+/** Ships every database that a pattern leads to. */
+import { once } from 'node:events';
+import { Fleet } from '../shipper/fleet.ts';
+import { settle, type ShipperOptions } from '../shipper/options.ts';
+import type { Shipper } from '../shipper/shipper.ts';
+import { EXIT, UsageError, type ExitCode } from './exit-codes.ts';
+import { EndRequest } from './interruption.ts';
+import { ShipLog } from './report/ship-log.ts';
+import { interpretOptions } from './ship-options.ts';
+import type { Terminal } from './terminal.ts';
+import { counted } from './report/wording.ts';
+
+/** Until a signal asks for the end; `database` is the pattern. */
+export async function shipFolder(options: ShipperOptions, terminal: Terminal, verbose: boolean): Promise<ExitCode> {
+  const { database: pattern, replica, stateFolder, ...rest } = options;
+  if (stateFolder !== undefined) throw new UsageError('--state-folder is one database’s; a pattern has many');
+  const { syncInterval: interval } = await interpretOptions(() => settle({ ...rest, database: pattern, replica }));
+  const log = new ShipLog(terminal, { verbose, interval });
+  const logs = new WeakMap<Shipper, ShipLog>();
+  const logOf = (shipper: Shipper): ShipLog => {
+    const known = logs.get(shipper) ?? new ShipLog(terminal, { verbose, interval, database: shipper.database });
+    logs.set(shipper, known);
+    return known;
+  };
+  using end = new EndRequest((signal) => {
+    log.say({ event: 'stopping', signal }, `stopping (${signal}): shipping what is left`);
+  });
+  const fleet = new Fleet(rest);
+  fleet.on('event', (event, shipper) => {
+    logOf(shipper).hear(event);
+  });
+  fleet.on('added', (shipper) => {
+    logOf(shipper)
+      .sayReady(shipper)
+      .catch(() => undefined); // it was stopped in the same moment
+  });
+  fleet.on('removed', ({ database }) => {
+    log.say({ event: 'removed', database }, `${database}: removed, and shipped no more`);
+  });
+  fleet.on('refused', ({ database, error }) => {
+    const { kind, code, message } = error;
+    log.say(
+      { event: 'refused', database, error: { kind, code, message } },
+      `${database}: not shipped, tried again later: ${message}`,
+    );
+  });
+  // Neither the helper nor a handler for signals keeps this process alive.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  try {
+    const asked = end.asked() ? Promise.resolve() : once(end.signal, 'abort');
+    const following = interpretOptions(() => fleet.follow({ pattern, replica: withName(replica) }));
+    following.catch(() => undefined); // when a signal came first
+    await Promise.race([following, asked]);
+    if (!end.asked()) {
+      const { length } = fleet.shippers;
+      log.say(
+        { event: 'following', pattern, databases: length },
+        `following ${pattern}: ${counted(length, 'database')}`,
+      );
+    }
+    await asked;
+    await fleet.stop();
+    log.say({ event: 'stopped' }, 'stopped: all is shipped');
+    return EXIT.ok;
+  } finally {
+    clearInterval(alive);
+    await fleet.stop().catch(() => undefined); // the first failure is the one to tell
+  }
+}
+
+/** `{name}` below the replica's prefix, where it is not somewhere in it already. */
+function withName(replica: string): string {
+  if (/\{(name|path)\}/.test(replica)) return replica;
+  const [, place = '', query = ''] = /^([^?]*)(\?.*)?$/s.exec(replica) ?? [];
+  return `${place.replace(/\/$/, '')}/{name}${query}`;
+}

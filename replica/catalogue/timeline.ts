@@ -1,0 +1,169 @@
+/** What lies in a replica: its generations, snapshots and segments, from one listing. */
+import { findClaim, type Claim } from './claim.ts';
+import { readFloors, type Floors } from './floors.ts';
+import { readHead, type FoundHead } from './head.ts';
+import { isKind, SeawallError } from '../terms/errors.ts';
+import type { Generation } from './generation.ts';
+import { inOrder } from './generation-order.ts';
+import { GENERATIONS, parseKey } from '../terms/layout.ts';
+import { levelFolders } from '../ltx/layout.ts';
+import { besideOf, type ConcurrentGeneration } from './other-program.ts';
+import { comparePlaces } from '../terms/position.ts';
+import type { SegmentRef } from '../objects/segment-reader.ts';
+import type { SnapshotRef } from '../objects/snapshot-reader.ts';
+import { NO_OBJECT } from '../store/store-errors.ts';
+import type { Store } from '../store/store.ts';
+
+/** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
+const MOST_LISTINGS = 5;
+
+export interface Timeline {
+  /** In the order of the times whose history they hold, as far as can be told. */
+  readonly generations: readonly Generation[];
+  /** The generation that restores of the latest state follow: `shipped`, unless another program has taken over. */
+  readonly current: Generation | undefined;
+  /**
+   * The generation that a shipper goes on in: the claimed one, else the newest with a snapshot. A claimed generation
+   * that has no snapshot yet holds nothing: all that was acknowledged is in the one before.
+   */
+  readonly shipped: Generation | undefined;
+  /** Another program's generation that goes on after the last word of the claimed one. */
+  readonly beside: ConcurrentGeneration | undefined;
+  readonly claim: Claim | undefined;
+  readonly head: FoundHead | undefined;
+  /** What retention took; empty when it never ran. */
+  readonly floors: Floors;
+  /** Keys under `generations/` that are neither snapshots nor segments. */
+  readonly foreign: readonly string[];
+  /** Damage that was tolerated, see {@link Tolerance}. */
+  readonly damage: readonly SeawallError[];
+}
+
+/** Which control objects may be damaged; they count as absent then. */
+export interface Tolerance {
+  /** Without the head nothing tells that segments vanished from the end. */
+  readonly head?: boolean;
+  /** Without the claim nothing tells which generation is the current one, so `current` is undefined then. */
+  readonly claim?: boolean;
+}
+
+/**
+ * Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place, and `unsupported`
+ * (LTX_REPLICA) when there is one without generations; see `loadReplica`.
+ */
+export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<Timeline> {
+  const damage: SeawallError[] = [];
+  // The head before the listing: one written while that runs would name segments that it has not seen.
+  const [claimRead, headRead] = await Promise.allSettled([findClaim(store), readHead(store)]);
+  if (claimRead.status === 'rejected') throw claimRead.reason;
+  const claimed = claimRead.value;
+  const claimDamage = claimed?.claim === undefined ? claimed?.damage : undefined;
+  if (claimDamage !== undefined) {
+    if (may.claim !== true) throw unknownGeneration(claimDamage);
+    damage.push(claimDamage);
+  }
+  const claim = claimed?.claim;
+  let headDamage: SeawallError | undefined;
+  if (headRead.status === 'rejected') {
+    if (may.head !== true || !isKind(headRead.reason, 'corrupt')) throw headRead.reason;
+    headDamage = headRead.reason;
+    damage.push(headDamage);
+  }
+  const head = headRead.status === 'fulfilled' ? headRead.value : undefined;
+  const { generations, foreign } = await listGenerations(store, head, claimed !== undefined);
+  const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
+  const written = generations.find(({ id }) => id === claim?.generation);
+  // Whether its snapshot is not there yet, or is there no more, only the head could tell.
+  if (headDamage !== undefined && written?.snapshots.length === 0) throw headDamage;
+  const shipped = claimDamage === undefined ? shippedOf(generations, claim, head) : undefined;
+  const beside =
+    shipped === undefined || claim === undefined ? undefined : await besideOf(store, generations, shipped, head);
+  const current = beside?.tookOver === true ? beside.generation : shipped;
+  return { generations, current, shipped, beside, claim, head, floors, foreign, damage };
+}
+
+function unknownGeneration({ code, message, facts }: SeawallError): SeawallError {
+  return new SeawallError(
+    'corrupt',
+    code,
+    `${message}. Which generation is the current one is not known: restore by a position, which names one (seawall list prints them). A shipper that starts puts a new claim in its place.`,
+    facts,
+  );
+}
+
+/**
+ * The generations alone, in order. With `tolerant`, one whose oldest object is damaged is put in its place by the store's
+ * clock; whoever needs that object meets the error. That is safe only where the order does not decide which generation
+ * is the current one.
+ */
+export async function listGenerations(
+  store: Store,
+  head: FoundHead | undefined,
+  tolerant: boolean,
+): Promise<Pick<Timeline, 'generations' | 'foreign'>> {
+  return fromListing(async () => {
+    const { generations, foreign } = await listObjects(store);
+    return { generations: await inOrder(store, generations, head, tolerant), foreign };
+  });
+}
+
+/**
+ * Does what lists and then reads what was listed. Where retention deleted an object in between, that is done anew, for
+ * the new listing is without it; one that stays listed but is not there is thrown (`missing`, STORE_NO_OBJECT).
+ */
+export async function fromListing<T>(work: () => Promise<T>): Promise<T> {
+  for (let listings = 1; ; listings++) {
+    try {
+      return await work();
+    } catch (error) {
+      const isGone = isKind(error, 'missing') && error.code === NO_OBJECT;
+      if (!isGone || listings === MOST_LISTINGS) throw error;
+    }
+  }
+}
+
+async function listObjects(store: Store): Promise<{ generations: Generation[]; foreign: string[] }> {
+  const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
+  const foreign: string[] = [];
+  for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
+    const name = parseKey(key);
+    if (name === undefined) {
+      foreign.push(key);
+      continue;
+    }
+    let generation = found.get(name.generation);
+    if (generation === undefined) found.set(name.generation, (generation = { snapshots: [], segments: [] }));
+    if (name.kind === 'snapshot') {
+      generation.snapshots.push({ index: name.index, codec: name.codec, size, lastModified });
+    } else {
+      generation.segments.push({ index: name.index, offset: name.offset, codec: name.codec, size, lastModified });
+    }
+  }
+  if (found.size === 0) {
+    if ((await levelFolders(store)).length > 0) {
+      const message = `${store.url} holds LTX files of Litestream 0.5, which compacts and retains them itself`;
+      throw new SeawallError('unsupported', 'LTX_REPLICA', message);
+    }
+    throw new SeawallError('missing', 'REPLICA_EMPTY', `there is no replica at ${store.url}. Check bucket and prefix.`);
+  }
+  const generations: Generation[] = [];
+  for (const [id, { snapshots, segments }] of found) {
+    snapshots.sort((a, b) => a.index - b.index);
+    segments.sort(comparePlaces);
+    generations.push({ id, snapshots, segments });
+  }
+  return { generations, foreign };
+}
+
+/** See {@link Timeline}. */
+function shippedOf(
+  generations: readonly Generation[],
+  claim: Claim | undefined,
+  head: FoundHead | undefined,
+): Generation | undefined {
+  const claimed = generations.find(({ id }) => id === claim?.generation);
+  // Where a head was written there was a snapshot: that it is gone must not be taken for "not yet".
+  if (claimed !== undefined && (claimed.snapshots.length > 0 || head?.position.generation === claimed.id))
+    return claimed;
+  return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);
+}

@@ -1,0 +1,48 @@
+/** What proves a restored state: its page hashes add up to what was recorded of the live database. */
+import { corrupt } from '../terms/errors.ts';
+import { formatChecksum, type PageHashes } from '../format/page-hashes.ts';
+import { snapshotKey } from '../terms/layout.ts';
+import type { RestorePlan } from '../plan/plan.ts';
+import { formatPosition } from '../terms/position.ts';
+import type { WalWalk } from './wal-scan.ts';
+
+/**
+ * `recorded`: equal to a checksum that was taken of the database. `frames`: only the WAL frames' own checksums held.
+ * `files`: only those of LTX files.
+ */
+export type Proof = 'recorded' | 'frames' | 'files';
+
+export interface ImageResult {
+  readonly pages: number;
+  readonly checksum: bigint;
+  readonly proof: Proof;
+  /** Frames of WAL, or pages of later LTX files, that were read, and how many pages they changed. */
+  readonly frames: number;
+  readonly walPages: number;
+}
+
+/**
+ * Throws `corrupt` (RESTORE_CHECKSUM) unless the pages, with the commits between them and the recorded state, lead to
+ * that state. Without a recorded state there is nothing to compare.
+ */
+export function proveState(hashes: PageHashes, plan: RestorePlan, towardsProof: WalWalk['towardsProof']): void {
+  if (plan.proof === undefined) return;
+  const expected = plan.proof.state;
+  const actual = towardsProof.length === 0 ? hashes : hashes.clone();
+  for (const { page, hash, commitPages } of towardsProof) {
+    actual.setHash(page, hash);
+    if (commitPages !== 0) actual.commit(commitPages);
+  }
+  if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;
+  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
+  throw corrupt(
+    'RESTORE_CHECKSUM',
+    `the restored pages do not add up to the checksum taken from the live database at ${position}`,
+    {
+      key: snapshotKey(plan.generation.id, plan.snapshot.index, plan.snapshot.codec),
+      position,
+      expected: formatChecksum(expected.checksum),
+      actual: formatChecksum(actual.checksum),
+    },
+  );
+}

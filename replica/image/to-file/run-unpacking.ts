@@ -1,0 +1,73 @@
+/** What is done to a run of a snapshot's blocks on its way into a file: CRC, decoding, the WAL's pages, a hash for each. */
+import { crc32 } from 'node:zlib';
+import { corrupt } from '../../terms/errors.ts';
+import { decoderOf } from '../../format/block-decoders.ts';
+import { blockBuffer, hashBlockBuffer } from '../../format/block-buffer.ts';
+import type { CodecName } from '../../terms/layout.ts';
+
+/** Whose a page is: the snapshot's; nothing's that belongs into the file, or in it already; one of the patches. */
+export const PAGE = { snapshot: 0, passedOver: 1, patched: 2 } as const;
+
+/** What the trailer says of one block. */
+export interface PackedBlock {
+  readonly block: number;
+  /** Where it is in the run. */
+  readonly at: number;
+  readonly length: number;
+  readonly crc: number;
+  /** Bytes it decodes to, whole pages. */
+  readonly rawLength: number;
+}
+
+/** Blocks that lie one after the other, and what becomes of their pages. */
+export interface PackedRun {
+  readonly codec: CodecName;
+  readonly pageSize: number;
+  readonly firstPage: number;
+  /** Stored bytes. */
+  readonly length: number;
+  readonly blocks: readonly PackedBlock[];
+  /** One of PAGE for each page. */
+  readonly pages: Uint8Array;
+  /** The content of each that is patched, in order. */
+  readonly patches: readonly Uint8Array[];
+}
+
+/** Pages next to each other that go into the file. */
+export interface Piece {
+  readonly bytes: Buffer;
+  /** In the file. */
+  readonly position: number;
+}
+
+/**
+ * Unpacks a run block by block, and yields what is to be written. A piece is valid until the next is asked for, and only
+ * as long as this thread unpacks nothing else; `into`, which has space for a whole block, makes the latter no matter. The
+ * hash of each page that was yielded is put into `hashes`. Throws `corrupt`.
+ */
+export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array, into?: Buffer): Generator<Piece> {
+  const { pageSize, firstPage, pages } = run;
+  const decode = decoderOf(run.codec);
+  let index = 0;
+  let patch = 0;
+  for (const { block, at, length, crc, rawLength } of run.blocks) {
+    const bytes = stored.subarray(at, at + length);
+    if (crc32(bytes) !== crc) throw corrupt('SNAPSHOT_BLOCK_CRC', `block ${block} does not match its CRC`);
+    const room = decode(bytes, rawLength, blockBuffer(rawLength));
+    const begin = index;
+    const end = begin + rawLength / pageSize;
+    for (; index < end; index++) {
+      if (pages[index] === PAGE.patched) room.set(run.patches[patch++]!, (index - begin) * pageSize);
+    }
+    hashes.set(hashBlockBuffer(firstPage + begin, pageSize, end - begin), begin);
+    const raw = into === undefined ? room : into.subarray(0, room.copy(into));
+    for (let from = begin; from < end; from++) {
+      if (pages[from] === PAGE.passedOver) continue;
+      let to = from + 1;
+      while (to < end && pages[to] !== PAGE.passedOver) to++;
+      const position = (firstPage + from - 1) * pageSize;
+      yield { bytes: raw.subarray((from - begin) * pageSize, (to - begin) * pageSize), position };
+      from = to;
+    }
+  }
+}

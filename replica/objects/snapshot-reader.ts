@@ -1,0 +1,102 @@
+/** Opens snapshots: ours by their trailer, block by block and in parallel; Litestream's as a stream. */
+import { corrupt, withKey } from '../terms/errors.ts';
+import { foreignBlocks } from './foreign-snapshot.ts';
+import { codec as codecNamed } from '../format/codec.ts';
+import { startsForeign } from '../format/segment.ts';
+import {
+  endsWithFooter,
+  FOOTER_LENGTH,
+  parseFooter,
+  parseSnapshotHeader,
+  parseTable,
+  SNAPSHOT_HEADER_LENGTH,
+  TABLE_ENTRY,
+  TRAILER_PROBE,
+  type CoreFacts,
+  type SnapshotFacts,
+} from '../format/snapshot.ts';
+import { snapshotKey, type CodecName } from '../terms/layout.ts';
+import { BlockSnapshot, firstBlockOf } from './block-snapshot.ts';
+import type { Store } from '../store/store.ts';
+
+/** One snapshot object, as a listing shows it. */
+export interface SnapshotRef {
+  readonly index: number;
+  readonly codec: CodecName;
+  readonly size: number;
+  readonly lastModified: number;
+}
+
+/** The facts at the start of one of our snapshots; undefined for another program's. */
+export async function readSnapshotFacts(
+  store: Store,
+  generation: string,
+  snapshot: SnapshotRef,
+): Promise<SnapshotFacts | undefined> {
+  const key = snapshotKey(generation, snapshot.index, snapshot.codec);
+  try {
+    const length = Math.min(SNAPSHOT_HEADER_LENGTH, snapshot.size);
+    const { body } = await store.get(key, { offset: 0, length });
+    if (body.length >= 4 && startsForeign(body)) return undefined;
+    const facts = parseSnapshotHeader(body);
+    checkIdentity(facts, generation, snapshot);
+    return facts;
+  } catch (error) {
+    throw withKey(error, key);
+  }
+}
+
+/** A snapshot opened for reading: a `BlockSnapshot`, or another program's. */
+export interface OpenSnapshot {
+  readonly key: string;
+  readonly size: number;
+  /** Absent for another program's snapshot. */
+  readonly facts: CoreFacts | undefined;
+  /**
+   * The database file from its start, in pieces of 1 MiB (the last may be shorter), each checked against its CRC where
+   * it has one. Pieces for which `want` says no come as undefined.
+   */
+  blocks(want?: (block: number) => boolean): AsyncGenerator<Buffer | undefined>;
+}
+
+/** Reads the end of the object, and for ours nothing else unless the database has more than a few GiB. */
+export async function openSnapshot(store: Store, generation: string, snapshot: SnapshotRef): Promise<OpenSnapshot> {
+  const key = snapshotKey(generation, snapshot.index, snapshot.codec);
+  try {
+    const end = await store.get(key, { suffix: TRAILER_PROBE });
+    if (!endsWithFooter(end.body)) {
+      const { body } = await store.get(key, { offset: 0, length: Math.min(4, end.size) });
+      if (body.length < 4 || !startsForeign(body)) throw corrupt('SNAPSHOT_FOOTER', 'no snapshot footer at its end');
+      return { key, size: end.size, facts: undefined, blocks: (want) => foreignBlocks(store, key, want) };
+    }
+    const footer = parseFooter(end.body, end.size);
+    if (footer.codec !== snapshot.codec) {
+      throw corrupt('SNAPSHOT_IDENTITY', `holds ${footer.codec} blocks under a ${snapshot.codec} key`);
+    }
+    checkIdentity(footer.facts, generation, snapshot);
+    const tableBytes = footer.blocks * TABLE_ENTRY;
+    const fromEnd = tableBytes + FOOTER_LENGTH;
+    const table =
+      fromEnd <= end.body.length
+        ? end.body.subarray(end.body.length - fromEnd, end.body.length - FOOTER_LENGTH)
+        : (await store.get(key, { offset: end.size - fromEnd, length: tableBytes })).body;
+    const codec = codecNamed(footer.codec);
+    const entries = parseTable(table, footer, firstBlockOf(codec), codec.epilogue().length);
+    return new BlockSnapshot(store, { key, size: end.size, etag: end.etag }, footer, entries);
+  } catch (error) {
+    throw withKey(error, key);
+  }
+}
+
+export function isBlockSnapshot(snapshot: OpenSnapshot): snapshot is BlockSnapshot {
+  return snapshot instanceof BlockSnapshot;
+}
+
+function checkIdentity(facts: CoreFacts, generation: string, ref: SnapshotRef): void {
+  if (facts.generation !== generation || facts.index !== ref.index) {
+    throw corrupt(
+      'SNAPSHOT_IDENTITY',
+      `holds snapshot ${facts.index} of ${facts.generation}, not the one its key names`,
+    );
+  }
+}

@@ -1,0 +1,43 @@
+/** How old a backup is, read from the bucket alone. */
+import { readHead } from '../catalogue/head.ts';
+import type { Store } from '../store/store.ts';
+import type { LtxHistory } from '../ltx/history.ts';
+import type { Replica } from './choose.ts';
+import { snapshotTime } from '../catalogue/generation.ts';
+import type { Timeline } from '../catalogue/timeline.ts';
+
+export interface BackupAge {
+  /** Milliseconds since the replica was last known to hold all there was; undefined for one that holds nothing. */
+  readonly age: number | undefined;
+  /** When the shipper last said that nothing newer existed. Undefined where no head was ever written. */
+  readonly seen: number | undefined;
+  /** When the newest segment or LTX file arrived, by the store's clock. */
+  readonly arrived: number | undefined;
+}
+
+/**
+ * The backup's age at `now`. A shipper that runs renews the head while the database idles, so an idle database stays
+ * young; without heads (another program's replica) only arriving segments count. What the head says is held against the
+ * store's clock, so that a clock that is ahead does not hide a dead shipper. Snapshots made of what was there already
+ * (compaction, also by Litestream 0.5) do not make a backup younger.
+ */
+export async function backupAge(store: Store, { timeline, ltx }: Replica, now: number): Promise<BackupAge> {
+  const seen = (await readHead(store))?.heard;
+  let arrived = ltx && newestFile(ltx);
+  for (const { segments } of timeline?.generations ?? []) {
+    for (const { lastModified } of segments) arrived = Math.max(arrived ?? 0, lastModified);
+  }
+  const newest = Math.max(seen ?? -Infinity, arrived ?? (await newestSnapshot(store, timeline)));
+  return { age: Number.isFinite(newest) ? Math.max(0, now - newest) : undefined, seen, arrived };
+}
+
+/** Of several files that end with the newest transaction the first one brought it; the others were merged from it. */
+function newestFile({ files, last }: LtxHistory): number {
+  return Math.min(...files.filter(({ max }) => max === last).map(({ lastModified }) => lastModified));
+}
+
+async function newestSnapshot(store: Store, timeline: Timeline | undefined): Promise<number> {
+  const current = timeline?.current;
+  const snapshot = current?.snapshots.at(-1);
+  return current === undefined || snapshot === undefined ? -Infinity : snapshotTime(store, current.id, snapshot);
+}

@@ -1,0 +1,36 @@
+/** A restored state as it is told in words: in the evidence of a drill, and in what the restore function answers. */
+import { formatChecksum } from '../format/page-hashes.ts';
+import type { Proof } from '../image/image-proof.ts';
+import type { Restorable, WrittenState } from './restorable.ts';
+import { formatTime } from '../terms/target.ts';
+
+export interface RestoredFacts {
+  readonly position: string;
+  /** When the restored state was captured, RFC 3339. */
+  readonly time: string;
+  readonly pages: number;
+  readonly pageSize: number;
+  readonly bytes: number;
+  /** Sixteen hex digits. */
+  readonly checksum: string;
+  readonly proof: Proof;
+  /** What was found damaged and did not matter. */
+  readonly warnings: readonly string[];
+}
+
+/** What is told of a state that was chosen, and of what was written of it. */
+export function restoredFacts(
+  { time, warnings }: Pick<Restorable, 'time' | 'warnings'>,
+  { position, pages, pageSize, checksum, proof }: Omit<WrittenState, 'frames' | 'walPages'>,
+): RestoredFacts {
+  return {
+    position,
+    time: formatTime(time),
+    pages,
+    pageSize,
+    bytes: pages * pageSize,
+    checksum: formatChecksum(checksum),
+    proof,
+    warnings,
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * Keeps one helper process running for as long as anything is to be shipped: starts it for the first shipment, ends
+ * it after the last, and starts another when it ends unasked.
+ */
+import { backoffDelay } from '../replica/runtime/retry.ts';
+import { HelperEnded, HelperProcess } from './helper-process.ts';
+import type { Request, ShipperEvent } from './protocol.ts';
+
+/** The first new try comes soon; a helper that ended again and again is left alone for longer and longer. */
+const BACKOFF = { baseMs: 100, capMs: 30_000 };
+/** A helper that ran for so long was well; its end is a first failure again, milliseconds. */
+const RAN_WELL = 60_000;
+
+/** What is shipped by the helper, as the keeper sees it. */
+export interface HelperClient {
+  hear(event: ShipperEvent): void;
+  /** The helper ended unasked, the `attempt`th time in a row; the next one starts in `delay` milliseconds. */
+  helperEnded(error: HelperEnded, attempt: number, delay: number): void;
+  /** There is a new helper, which knows nothing of this shipment yet. */
+  helperStarted(): void;
+}
+
+export class HelperSupervisor {
+  readonly #shipments = new Map<number, HelperClient>();
+  #process: HelperProcess | undefined;
+  #joined = 0;
+  #failures = 0;
+  #startedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #waiting = 0;
+
+  /** Process id of the helper, while there is one. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** Adds a shipment, and starts a helper where none runs and none is about to. Answers the shipment's number. */
+  join(shipment: HelperClient): number {
+    const number = ++this.#joined;
+    if (this.#process === undefined && this.#timer === undefined) this.#start();
+    this.#shipments.set(number, shipment);
+    return number;
+  }
+
+  /** Takes a shipment away. After the last one the helper ends; resolves when it is gone. */
+  async leave(number: number): Promise<void> {
+    if (!this.#shipments.delete(number) || this.#shipments.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#failures = 0;
+    const process = this.#process;
+    this.#process = undefined;
+    await process?.end();
+  }
+
+  /** Asks the helper. Rejects with {@link HelperEnded} when it ends before it answers, or there is none. */
+  ask(number: number, request: Request): Promise<unknown> {
+    return this.#process?.ask(number, request) ?? Promise.reject(new HelperEnded('is not running'));
+  }
+
+  /** Starts the next helper now instead of later. */
+  hurry(): void {
+    if (this.#timer !== undefined) this.#restart();
+  }
+
+  /** Keeps the app running while `work` waits for the next helper. */
+  async alive<T>(work: Promise<T>): Promise<T> {
+    this.#waiting++;
+    this.#timer?.ref();
+    try {
+      return await work;
+    } finally {
+      if (--this.#waiting === 0) this.#timer?.unref();
+    }
+  }
+
+  #start(): void {
+    this.#startedAt = performance.now();
+    const process: HelperProcess = new HelperProcess(
+      (number, event) => this.#shipments.get(number)?.hear(event),
+      (error) => {
+        if (this.#process === process) this.#ended(error);
+      },
+    );
+    this.#process = process;
+  }
+
+  #ended(error: HelperEnded): void {
+    this.#process = undefined;
+    if (performance.now() - this.#startedAt >= RAN_WELL) this.#failures = 0;
+    const attempt = ++this.#failures;
+    const delay = Math.round(backoffDelay(attempt, BACKOFF, Math.random));
+    this.#timer = setTimeout(() => {
+      this.#restart();
+    }, delay);
+    if (this.#waiting === 0) this.#timer.unref();
+    for (const shipment of [...this.#shipments.values()]) shipment.helperEnded(error, attempt, delay);
+  }
+
+  #restart(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    try {
+      this.#start();
+    } catch (error) {
+      this.#ended(new HelperEnded(`could not be started: ${error instanceof Error ? error.message : String(error)}`));
+      return;
+    }
+    for (const shipment of [...this.#shipments.values()]) shipment.helperStarted();
+  }
+}

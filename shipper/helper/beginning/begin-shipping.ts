@@ -1,0 +1,106 @@
+/** Begins to ship: goes on in the generation that is there, or starts one where that is impossible. */
+import type { Codec } from '../../../replica/format/codec.ts';
+import type { PageHashes } from '../../../replica/format/page-hashes.ts';
+import type { Store } from '../../../replica/store/store.ts';
+import type { Settings } from '../../options.ts';
+import type { ShipperEvent } from '../../protocol.ts';
+import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
+import type { Boundary } from '../capture/boundary.ts';
+import { startGeneration } from './generation-start.ts';
+import { ClaimRenewed, type Owner } from '../upload/claim.ts';
+import { holdLimits, type HoldSettings } from '../snapshot/held-snapshot.ts';
+import type { LiveDatabase } from '../database/live-database.ts';
+import { resumeGeneration } from './resume.ts';
+import { retryForever, uploadSegment, type UploadSettings } from '../upload/uploader.ts';
+import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
+
+export interface Begun {
+  /** Where capture goes on, and the end of what is in the bucket. */
+  readonly point: CapturePoint;
+  readonly reached: CapturePoint;
+  readonly hashes: PageHashes;
+  readonly boundary: Boundary;
+  /** Why a new generation was started; absent when the old one goes on. */
+  readonly reason?: string;
+  /** What was uploaded. */
+  readonly segments: number;
+  readonly snapshots: number;
+  readonly bytes: number;
+}
+
+/** Tries for as long as it takes; throws Fenced, or the signal's reason. */
+export async function beginShipping(
+  context: {
+    readonly live: LiveDatabase;
+    readonly store: Store;
+    readonly wholeReads: FairSemaphore;
+    readonly settings: Settings;
+    readonly owner: Owner;
+    readonly now: () => number;
+    readonly emit: (event: ShipperEvent) => void;
+  },
+  work: {
+    readonly cause: string;
+    /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
+    readonly newest: number;
+    /** The replica was this owner's before, and must be so still. */
+    readonly isRestart: boolean;
+    readonly codec: Codec;
+    readonly signal: AbortSignal;
+    readonly upload: UploadSettings;
+    /** See {@link HoldSettings}. */
+    readonly onBlocked: HoldSettings['onBlocked'];
+  },
+): Promise<Begun> {
+  const { live, store, emit, settings } = context;
+  const { cause, codec, signal } = work;
+  const from = performance.now();
+  const milliseconds = (): number => Math.round(performance.now() - from);
+  const common = {
+    codec,
+    signal,
+    now: context.now,
+    owner: context.owner,
+    isRestart: work.isRestart,
+    wholeReads: context.wholeReads,
+    limits: holdLimits(settings),
+    onBlocked: work.onBlocked,
+  };
+  const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
+    uploadSegment(store, segment, { ...work.upload, signal: held });
+  const onProgress = (done: number, total: number): void => {
+    emit({ type: 'progress', what: 'snapshot', done, total });
+  };
+  /** Why the first try could not go on. */
+  let first: string | undefined;
+  // What a failed try has put into the bucket, a snapshot that arrived too late, say, the next one may go on from.
+  const begin = async (): Promise<Begun> => {
+    const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });
+    if (resumed.kind === 'resumed') {
+      const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
+      const { generation } = point;
+      emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
+      return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
+    }
+    const reason = (resumed.reason === 'generation-without-snapshot' ? first : undefined) ?? resumed.reason;
+    first = reason;
+    const notBefore = Math.max(work.newest, resumed.newest);
+    const started = await startGeneration(live, store, { ...common, reason, notBefore, onProgress });
+    const { point, hashes, boundary, snapshot } = started;
+    const { generation, state } = point;
+    emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
+    return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+  };
+  const attempt = async (): Promise<Begun> => {
+    for (;;) {
+      try {
+        return await begin();
+      } catch (error) {
+        if (!(error instanceof ClaimRenewed)) throw error;
+        signal.throwIfAborted();
+      }
+    }
+  };
+  // Each try has its turn, and the pauses between them are others'.
+  return retryForever(work.upload, () => context.wholeReads.run(signal, attempt));
+}

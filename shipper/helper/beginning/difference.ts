@@ -1,0 +1,154 @@
+/**
+ * The difference: pages in which the database differs from the end of its replica, as a transaction that continues it.
+ * Stock SQLite replays it like any other.
+ *
+ * A former shipper that is still at work writes next either at the end of the replica, or, when it has just ended its
+ * index, at the start of the next index. So the replica's last index is ended first, by a transaction that changes
+ * nothing (a page is written once more), and the difference begins the next index. Whichever of its two keys the former
+ * shipper comes for, it finds it taken, or was faster and what it wrote there follows on without a gap.
+ *
+ * A replica that ends inside a transaction leaves only one such key: the former shipper has not ended its index. There
+ * the difference is to the pages as that transaction left them, and ends it: nothing of it counts but what is right.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Codec } from '../../../replica/format/codec.ts';
+import type { PageHashes } from '../../../replica/format/page-hashes.ts';
+import { hashPage } from '../../../replica/format/xxhash.ts';
+import { encodeSegment, type Mark } from '../../../replica/format/segment.ts';
+import type { DatabaseState } from '../../../replica/terms/database-state.ts';
+import { segmentKey } from '../../../replica/terms/layout.ts';
+import type { ReplicaEnd } from '../../../replica/takeover/replica-end.ts';
+import { encodeFrame, encodeWalHeader, frameSize, lockPage, parseWalHeader } from '../../../replica/wal/format.ts';
+import type { CapturedSegment } from '../capture/capture.ts';
+import type { HeldImage } from '../snapshot/held-image.ts';
+
+/** Pages that differ, ascending. Reads the whole database. */
+export async function differingPages(
+  image: HeldImage,
+  expected: PageHashes,
+  signal: AbortSignal,
+  progressed: () => void,
+): Promise<number[]> {
+  const differing: number[] = [];
+  const { pageSize } = image;
+  const lock = lockPage(pageSize);
+  let page = 0;
+  for await (const block of image.blocks(signal, progressed)) {
+    for (let at = 0; at < block.length; at += pageSize) {
+      page++;
+      if (page === lock) continue;
+      const same = page <= expected.pages && hashPage(page, block.subarray(at, at + pageSize)) === expected.get(page);
+      if (!same) differing.push(page);
+    }
+  }
+  return differing;
+}
+
+/** A page that both have, with the same content; undefined when there is none. */
+export function pageInCommon(
+  { pages, pageSize }: Pick<HeldImage, 'pages' | 'pageSize'>,
+  expected: number,
+  differing: readonly number[],
+): number | undefined {
+  const others = new Set(differing).add(lockPage(pageSize));
+  for (let page = 1; page <= Math.min(pages, expected); page++) if (!others.has(page)) return page;
+  return undefined;
+}
+
+interface Limits {
+  readonly segmentSize: number;
+  readonly codec: Codec;
+}
+
+/** Ends the replica's last index by a transaction that writes `page` as it is in the replica. */
+export function endOfIndex(image: HeldImage, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
+  const [segment] = transaction(image, end, end, [page], end.state, limits);
+  return segment!;
+}
+
+/**
+ * The difference in segments, at the start of the next index. Changes `end.hashes` along with it. Only the end of the
+ * last segment is a restore point.
+ */
+export function differenceSegments(
+  image: HeldImage,
+  end: ReplicaEnd,
+  differing: readonly number[],
+  time: number,
+  limits: Limits,
+): Generator<CapturedSegment> {
+  const place = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
+  // A database that only shrank differs in no page; the commit says how long it is.
+  const pages = differing.length === 0 ? [1] : differing;
+  return transaction(image, end, place, pages, { pages: image.pages, time }, limits);
+}
+
+/** The rest of the transaction that the replica ends in: pages in which the database differs from what it wrote by now. */
+export function restOfTransaction(
+  image: HeldImage,
+  end: ReplicaEnd,
+  differing: readonly number[],
+  time: number,
+  limits: Limits,
+): Generator<CapturedSegment> {
+  const pages = differing.length === 0 ? [1] : differing;
+  return transaction(image, end, end, pages, { pages: image.pages, time }, limits);
+}
+
+function* transaction(
+  image: HeldImage,
+  end: ReplicaEnd,
+  from: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'>,
+  pages: readonly number[],
+  after: { readonly pages: number; readonly time: number },
+  limits: Limits,
+): Generator<CapturedSegment> {
+  const { pageSize } = image;
+  const perSegment = Math.max(Math.floor(limits.segmentSize / frameSize(pageSize)), 1);
+  const opening = from.wal === undefined ? newWalHeader(pageSize) : Buffer.alloc(0);
+  const wal = from.wal ?? parseWalHeader(opening);
+  let sum = from.wal === undefined ? wal.sum : from.sum;
+  let { offset } = from;
+  for (let at = 0; at < pages.length; at += perSegment) {
+    const parts: Buffer[] = at === 0 ? [opening] : [];
+    const some = pages.slice(at, at + perSegment);
+    for (const page of some) {
+      const content = image.read(page, 1);
+      const commitPages = page === pages.at(-1) ? after.pages : 0;
+      const { frame, sum: next } = encodeFrame(wal, sum, page, commitPages, content);
+      sum = next;
+      parts.push(frame);
+      end.hashes.set(page, content);
+    }
+    const raw = Buffer.concat(parts);
+    const last = offset + raw.length;
+    const ends = at + perSegment >= pages.length;
+    let state: DatabaseState = end.state;
+    const marks: Mark[] = [];
+    if (ends) {
+      end.hashes.commit(after.pages);
+      state = { pages: after.pages, checksum: end.hashes.checksum, time: after.time };
+      marks.push({ ...state, offset: last, restorable: true });
+    }
+    const place = { generation: end.generation, index: from.index };
+    const header = { ...place, offset, pageSize, rawLength: raw.length, before: end.state, marks, endsOnCommit: ends };
+    yield {
+      key: segmentKey(end.generation, from.index, offset, limits.codec.name),
+      index: from.index,
+      offset,
+      end: last,
+      bytes: encodeSegment(header, raw, limits.codec),
+      rawLength: raw.length,
+      frames: some.length,
+      after: { ...place, offset: last, wal, sum, state },
+      endsOnCommit: ends,
+    };
+    offset = last;
+  }
+}
+
+function newWalHeader(pageSize: number): Buffer {
+  const salts = randomBytes(8);
+  const [salt1, salt2] = [salts.readUInt32BE(0), salts.readUInt32BE(4)];
+  return encodeWalHeader({ order: 'little', pageSize, sequence: 0, salt1, salt2 });
+}

@@ -1,0 +1,163 @@
+/**
+ * Resuming: going on in the generation that is there, by shipping only the pages in which the database differs from
+ * the end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
+ * machine, and staging that was given up.
+ */
+import { SeawallError } from '../../../replica/terms/errors.ts';
+import { lastWritten } from '../../../replica/catalogue/generation.ts';
+import type { PageHashes } from '../../../replica/format/page-hashes.ts';
+import { readReplicaEnd, type ReplicaEnd } from '../../../replica/takeover/replica-end.ts';
+import type { Store } from '../../../replica/store/store.ts';
+import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
+import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
+import { differenceSegments, differingPages, endOfIndex, pageInCommon, restOfTransaction } from './difference.ts';
+import type { Boundary } from '../capture/boundary.ts';
+import type { GenerationSettings } from './generation-start.ts';
+import { takeClaim, readFormerClaim, type FormerClaim } from '../upload/claim.ts';
+import type { HeldImage } from '../snapshot/held-image.ts';
+import { holdOfAll, underHeldSnapshot } from '../snapshot/held-snapshot.ts';
+import type { LiveDatabase } from '../database/live-database.ts';
+import { Fenced } from '../upload/uploader.ts';
+
+/** Past this share of differing pages a snapshot is no dearer, and restores are shorter. */
+const MOST_DIFFERING = 0.5;
+/** Databases up to this many pages are never too different: a snapshot would save nothing. */
+const FEW_PAGES = 256;
+
+export type Resumed =
+  | {
+      readonly kind: 'resumed';
+      readonly point: CapturePoint;
+      readonly hashes: PageHashes;
+      readonly boundary: Boundary;
+      /** The end of what is in the bucket. */
+      readonly reached: CapturePoint;
+      readonly way: 'unchanged' | 'difference';
+      /** Pages that differed. */
+      readonly differing: number;
+      readonly bytes: number;
+      readonly segments: number;
+    }
+  /** Why a new generation is needed, and the time of the newest state known here, milliseconds since 1970. */
+  | { readonly kind: 'impossible'; readonly reason: string; readonly newest: number };
+
+export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'notBefore' | 'onProgress'> {
+  readonly segmentSize: number;
+  readonly upload: (segment: CapturedSegment, signal: AbortSignal) => Promise<void>;
+}
+
+/** Throws what the store throws (to be tried again), and Fenced when another shipper took the claim meanwhile. */
+export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
+  const found = await readEnd(store, settings);
+  if ('reason' in found) return { kind: 'impossible', ...found };
+  const { end, claim } = found;
+  const impossible = (reason: string): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
+  if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
+
+  return underHeldSnapshot(live, holdOfAll(live), settings, async (held, signal, progressed): Promise<Resumed> => {
+    const { image, boundary } = held;
+    const { pages } = image;
+    const differing = await differingPages(image, end.hashes, signal, progressed);
+    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
+      return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
+    }
+    const time = Math.max(settings.now(), end.state.time);
+    const planned = plan(image, end, differing, time, settings);
+    if (planned === undefined) return impossible('mostly-different');
+    await takeClaim(store, claim, end.generation, time, settings.owner);
+    let last: CapturedSegment | undefined;
+    let bytes = 0;
+    let segments = 0;
+    const upload = async (segment: CapturedSegment): Promise<void> => {
+      await settings.upload(segment, signal);
+      progressed();
+      bytes += segment.bytes.length;
+      segments++;
+      last = segment;
+    };
+    try {
+      for (const segment of planned.segments) await upload(segment);
+    } catch (error) {
+      // The former shipper was faster to this key: that generation is its own.
+      if (error instanceof Fenced) return impossible('contested');
+      throw error;
+    }
+    const { generation, index, state } = last!.after;
+    const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+    return {
+      kind: 'resumed',
+      point,
+      reached: last!.after,
+      hashes: end.hashes,
+      boundary,
+      way: planned.way,
+      differing: differing.length,
+      bytes,
+      segments,
+    };
+  });
+}
+
+/** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */
+function plan(
+  image: HeldImage,
+  end: ReplicaEnd,
+  differing: readonly number[],
+  time: number,
+  settings: ResumeSettings,
+): { readonly way: 'unchanged' | 'difference'; readonly segments: Iterable<CapturedSegment> } | undefined {
+  if (end.unfinished) {
+    return { way: 'difference', segments: restOfTransaction(image, end, differing, time, settings) };
+  }
+  const common = pageInCommon(image, end.hashes.pages, differing);
+  if (common === undefined) return undefined;
+  const isSame = differing.length === 0 && image.pages === end.hashes.pages;
+  function* segments(): Generator<CapturedSegment> {
+    yield endOfIndex(image, end, common!, settings);
+    if (!isSame) yield* differenceSegments(image, end, differing, time, settings);
+  }
+  return { way: isSame ? 'unchanged' : 'difference', segments: segments() };
+}
+
+interface Found {
+  readonly end: ReplicaEnd;
+  readonly claim: FormerClaim;
+}
+
+async function readEnd(
+  store: Store,
+  settings: ResumeSettings,
+): Promise<Found | { readonly reason: string; readonly newest: number }> {
+  let newest = 0;
+  try {
+    // The claim is read first: if another shipper takes it after that, taking it here fails.
+    const claim = await readFormerClaim(store, settings);
+    if (claim !== undefined && claim.claim === undefined) return { reason: 'claim-damaged', newest };
+    const { shipped, beside, head } = await loadTimeline(store);
+    newest = head?.committed ?? 0;
+    if (shipped === undefined || shipped.snapshots.length === 0) return { reason: 'new-replica', newest };
+    if (claim?.claim !== undefined && claim.claim.generation !== shipped.id) {
+      return { reason: 'generation-without-snapshot', newest };
+    }
+    if (beside?.tookOver === true) {
+      // Of the times from there on its generation is the history: one that went on from before would hide it.
+      return { reason: 'foreign-replica', newest: Math.max(newest, lastWritten(beside.generation)) };
+    }
+    // What another program wrote is continued only where the claim names it: `seawall adopt` made sure of that one.
+    return { end: await readReplicaEnd(store, shipped, claim !== undefined), claim };
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (reason === undefined) throw error;
+    return { reason, newest };
+  }
+}
+
+/** Why a replica cannot be continued; undefined for failures that pass. */
+function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof SeawallError)) return undefined;
+  if (error.code === 'REPLICA_EMPTY' || error.code === 'NO_SNAPSHOT') return 'new-replica';
+  if (error.code === 'UNFINISHED_TRANSACTION') return 'unfinished-transaction';
+  if (error.kind === 'unsupported') return 'foreign-replica';
+  if (error.kind === 'corrupt' || error.kind === 'point') return 'replica-damaged';
+  return undefined;
+}

@@ -1,0 +1,328 @@
+/**
+ * Follows the live WAL: notes commits, moves the pin, checkpoints, seals indexes, and captures frames into staging.
+ *
+ * Everything here is synchronous, so that nothing comes between a decision and its effect within this process.
+ */
+import type { Codec } from '../../../replica/format/codec.ts';
+import type { PageHashes } from '../../../replica/format/page-hashes.ts';
+import { release } from '../../../replica/runtime/release.ts';
+import { offsetAfter } from '../../../replica/wal/format.ts';
+import { captureNext, type CapturePoint } from './capture.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
+import type { CheckpointLimits } from './checkpoint-policy.ts';
+import { Checkpointer, type Occasion } from './checkpointer.ts';
+import { KeptFrames, type WalBytes } from './kept-frames.ts';
+import type { Blocker, LiveDatabase, SealResult, Take } from '../database/live-database.ts';
+import type { Staging } from './staging.ts';
+import type { ShmHeader } from '../database/shm-header.ts';
+import type { Boundary } from './boundary.ts';
+
+export interface FollowerSettings extends CheckpointLimits {
+  readonly segmentSize: number;
+  readonly stagingLimit: number;
+  readonly syncInterval: number;
+  readonly codec: Codec;
+}
+
+/**
+ * Milliseconds after which the pin moves on although the app goes on committing. A checkpoint of the app that finds the
+ * pin where it was has nothing to copy and costs next to nothing; each move gives it work, fsyncs included.
+ */
+const PIN_PAUSE = 1000;
+/** Looks remembered between two captures; more are thinned out. */
+const MOST_LOOKS = 8192;
+/** Bytes of frames that may be kept in memory while an index ends, at most; as a rule twice the length of an index. */
+const MOST_KEPT = 32 << 20;
+/**
+ * An index that could not be ended in time may become so many times as long, and as long as staging may, before the app
+ * is felt to outrun us.
+ */
+const FAR_AHEAD = 16;
+/** Milliseconds of capturing at a time, when there is more to capture than uploads ask for. */
+const SLICE = 15;
+
+export class Follower {
+  readonly #live: LiveDatabase;
+  readonly #staging: Staging;
+  readonly #settings: FollowerSettings;
+  readonly #checkpointer: Checkpointer;
+  readonly #now: () => number;
+  #point: CapturePoint;
+  #hashes: PageHashes;
+  /** The end of the last segment captured; in the index before that of `#point` when that one holds nothing yet. */
+  #taken: { readonly index: number; readonly offset: number };
+  /** Set while the present index has not begun: where in the WAL its predecessor ended. */
+  #boundary: Boundary | undefined;
+  /** The salts of the WAL as the present index has it; undefined while the index has not begun. */
+  #life: { readonly salt1: number; readonly salt2: number } | undefined;
+  /** Frames at the start of the present index that repeat older history (see `#enter`). */
+  #replayed = 0;
+  #seen: { offset: number; time: number }[] = [];
+  /** The pin is not beyond this many frames; undefined when that could not be told and must be found out first. */
+  #pinnedFrames: number | undefined;
+  #lastPinned = -Infinity;
+  /** When the next segment was last asked for, to be uploaded. */
+  #lastAsked = performance.now();
+
+  constructor(
+    live: LiveDatabase,
+    staging: Staging,
+    settings: FollowerSettings,
+    now: () => number,
+    start: { readonly point: CapturePoint; readonly hashes: PageHashes; readonly boundary: Boundary | undefined },
+  ) {
+    this.#live = live;
+    this.#staging = staging;
+    this.#settings = settings;
+    this.#checkpointer = new Checkpointer(live, settings);
+    this.#now = now;
+    this.#point = start.point;
+    this.#taken = start.point;
+    this.#hashes = start.hashes;
+    this.#boundary = start.boundary;
+  }
+
+  get point(): CapturePoint {
+    return this.#point;
+  }
+
+  get hashes(): PageHashes {
+    return this.#hashes;
+  }
+
+  get blockedBy(): Blocker | undefined {
+    return this.#checkpointer.blockedBy;
+  }
+
+  /**
+   * Looks at the WAL once. Throws {@link ContinuityLost} when the WAL no longer continues what was captured.
+   */
+  look(): void {
+    const wal = this.#live.walIndex();
+    if (wal === undefined) return;
+    const end = this.#enter(wal);
+    if (end === undefined) {
+      this.#maintain(wal, 'idle');
+      return;
+    }
+    const busy = end > (this.#seen.at(-1)?.offset ?? this.#point.offset);
+    if (busy) this.#remember(end);
+    const overdue = this.#overdue();
+    if (this.behind && (overdue || end > this.#farAhead)) this.#catchUp(wal, end);
+    if (this.#pinnedFrames === undefined) this.#pinnedFrames = wal.frames;
+    else if (!busy || this.#pinIsDue(wal)) this.#advancePin(wal);
+    this.#maintain(wal, this.behind ? 'behind' : overdue ? 'overdue' : busy ? 'busy' : 'idle');
+  }
+
+  /** Where there is more to copy, the pin moves with our own checkpoints, which the disk was made ready for. */
+  #pinIsDue({ frames, backfilled }: ShmHeader): boolean {
+    const pending = offsetAfter(frames - backfilled, this.#live.pageSize);
+    return pending < this.#settings.checkpointAt && performance.now() - this.#lastPinned >= PIN_PAUSE;
+  }
+
+  /** More is committed and not captured than can be kept while the index ends, so it does not. */
+  get behind(): boolean {
+    return (this.#seen.at(-1)?.offset ?? 0) - this.#point.offset > this.#mostKept;
+  }
+
+  get #mostKept(): number {
+    return Math.min(2 * this.#settings.sealAt, MOST_KEPT);
+  }
+
+  get #farAhead(): number {
+    return Math.max(FAR_AHEAD * this.#settings.sealAt, this.#settings.stagingLimit);
+  }
+
+  /** Captures for a while, ahead of the uploads; where the app has come too far ahead, it cannot commit meanwhile. */
+  #catchUp(wal: ShmHeader, end: number): void {
+    const capture = (): void => {
+      const until = performance.now() + SLICE;
+      while (this.#captureOne(wal) && performance.now() < until);
+    };
+    if (end - this.#point.offset > this.#farAhead) this.#live.holdingBack(capture);
+    else capture();
+  }
+
+  /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */
+  #overdue(): boolean {
+    return this.hasNews() && performance.now() - this.#lastAsked > 2 * this.#settings.syncInterval;
+  }
+
+  /** The end of everything committed by now, as a place in the replica's history; undefined when it cannot be told now. */
+  committed(): { readonly index: number; readonly offset: number } | undefined {
+    const wal = this.#live.walIndex();
+    if (wal === undefined) return undefined;
+    const end = this.#enter(wal);
+    if (end !== undefined && end > (this.#seen.at(-1)?.offset ?? this.#point.offset)) this.#remember(end);
+    return end === undefined || end <= this.#point.offset ? this.#taken : { index: this.#point.index, offset: end };
+  }
+
+  hasNews(): boolean {
+    return (this.#seen.at(-1)?.offset ?? 0) > this.#point.offset;
+  }
+
+  /** Whether everything up to a place that {@link committed} told is in segments. */
+  captured(place: { readonly index: number; readonly offset: number }): boolean {
+    const { index, offset } = this.#taken;
+    return index > place.index || (index === place.index && offset >= place.offset);
+  }
+
+  /**
+   * Captures the next segment into staging; does nothing when there is none. With the last one an index that has grown
+   * long ends, so that its end needs no upload of its own. Throws {@link ContinuityLost}.
+   */
+  capture(): void {
+    this.#lastAsked = performance.now();
+    const wal = this.#live.walIndex();
+    const end = wal && this.#enter(wal);
+    if (wal === undefined || end === undefined) return;
+    this.#remember(end);
+    if (this.#captureOne(wal, 'asked-for') && this.#point.offset === end) this.#maintain(wal, 'uploading');
+  }
+
+  /** Captures all that is committed, and touches nothing: the files may be those of a database that was replaced. */
+  captureTheRest(): void {
+    const wal = this.#live.walIndex();
+    const end = wal && this.#enter(wal);
+    if (wal === undefined || end === undefined) return;
+    this.#remember(end);
+    while (this.#captureOne(wal));
+  }
+
+  /**
+   * Lets `act` end the index: what it takes is kept meanwhile, and captured when it is done. Also when it ended nothing,
+   * since the WAL may have moved on from what was taken.
+   */
+  #keeping<T>(act: (take: Take) => T): T {
+    const kept = new KeptFrames(this.#fromWal.read);
+    try {
+      return act((wal) => {
+        this.#keep(kept, wal);
+      });
+    } finally {
+      this.#captureKept(kept);
+    }
+  }
+
+  #keep(kept: KeptFrames, wal: ShmHeader): void {
+    const { salt1, salt2 } = kept.wal ?? wal;
+    if (salt1 !== wal.salt1 || salt2 !== wal.salt2) this.#captureKept(kept); // the WAL was restarted after it was taken
+    this.#pinnedFrames = wal.frames;
+    const end = this.#enter(wal);
+    if (end === undefined) return;
+    this.#remember(end);
+    while (end - this.#point.offset > this.#mostKept && this.#captureOne(wal));
+    kept.keep(wal, this.#point.offset, end);
+  }
+
+  #captureKept(kept: KeptFrames): void {
+    try {
+      if (kept.wal !== undefined) while (this.#captureOne(kept.wal, 'urgent', kept));
+    } finally {
+      kept.clear();
+    }
+  }
+
+  readonly #fromWal: WalBytes = { read: (offset, length) => this.#live.files.readWal(offset, length), letGo: release };
+
+  /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
+  #captureOne(wal: ShmHeader, why: 'asked-for' | 'urgent' = 'urgent', from: WalBytes = this.#fromWal): boolean {
+    const { segmentSize, codec } = this.#settings;
+    const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
+    const segment = captureNext(this.#point, wal, { ...from, pageSize: this.#live.pageSize }, this.#hashes, {
+      segmentSize,
+      codec,
+      urgent: why === 'urgent',
+      seen: this.#seen,
+      replayEnd,
+    });
+    if (segment === undefined) return false;
+    this.#point = segment.after;
+    this.#taken = { index: segment.index, offset: segment.end };
+    this.#seen = this.#seen.filter(({ offset }) => offset > segment.end);
+    this.#staging.push(segment);
+    return true;
+  }
+
+  /**
+   * Ends the present index and holds a snapshot of the database at its end (see {@link LiveDatabase.hold}). Everything
+   * before is captured then. The present point becomes the start of the next index.
+   */
+  hold(locking: boolean): SealResult {
+    const result = this.#keeping((take) => this.#live.hold(take, locking));
+    if (result.kind === 'sealed' && this.#point.offset > 0) this.#endIndex(result.wal);
+    // A try under the lock moves the pin even in vain.
+    if (result.kind === 'blocked' && locking) this.#pinnedFrames = undefined;
+    return result;
+  }
+
+  /**
+   * Finds the end of the committed frames within the present index; undefined while the index has not begun. Moves on
+   * to the next index when the WAL was restarted.
+   */
+  #enter(wal: ShmHeader): number | undefined {
+    const boundary = this.#boundary;
+    if (boundary !== undefined) {
+      const sameLife = wal.salt1 === boundary.salt1 && wal.salt2 === boundary.salt2;
+      if (wal.frames === 0 || (sameLife && wal.frames <= boundary.frames)) return undefined;
+      // The WAL went on without a restart, because a reader of the app stood in its way: then this index repeats the
+      // WAL's whole life, and the states inside the repeated part are no restore points.
+      this.#replayed = sameLife ? boundary.frames : 0;
+      this.#boundary = undefined;
+      this.#pinnedFrames = 0;
+      this.#checkpointer.restarted();
+    }
+    const life = this.#life;
+    if (life !== undefined && (wal.salt1 !== life.salt1 || wal.salt2 !== life.salt2)) {
+      // Which salts follow says nothing: a TRUNCATE of the app counts an empty WAL, too, and a connection that never
+      // saw a restart draws new ones. That no frame was missed is the pin's doing.
+      if (this.hasNews()) throw new ContinuityLost('wal-reset', 'the WAL was restarted before all of it was captured');
+      if (this.#point.offset > 0) {
+        this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
+        this.#replayed = 0;
+        this.#seen = [];
+        this.#pinnedFrames = 0;
+        this.#checkpointer.restarted();
+      }
+    }
+    this.#life = wal;
+    if (wal.frames === 0) return undefined;
+    return offsetAfter(wal.frames, this.#live.pageSize);
+  }
+
+  /** After a seal whose end counts as the end of an index whatever the WAL does next. */
+  #endIndex(wal: ShmHeader): void {
+    this.#boundary = { salt1: wal.salt1, salt2: wal.salt2, frames: wal.frames, sealed: true };
+    this.#life = undefined;
+    this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
+    this.#seen = [];
+  }
+
+  #remember(end: number): void {
+    const last = this.#seen.at(-1)?.offset ?? this.#point.offset;
+    if (end <= last) return;
+    this.#seen.push({ offset: end, time: this.#now() });
+    if (this.#seen.length > MOST_LOOKS) this.#seen = this.#seen.filter((_, i) => (this.#seen.length - 1 - i) % 2 === 0);
+  }
+
+  /** Only onto newer frames than it stands on, or it might come to stand on the database file alone. */
+  #advancePin(wal: ShmHeader): void {
+    if (this.#pinnedFrames === undefined || wal.frames <= this.#pinnedFrames) return;
+    this.#pinnedFrames = this.#live.advancePin();
+    this.#lastPinned = performance.now();
+  }
+
+  #maintain(wal: ShmHeader, what: Occasion): void {
+    // One that is not sealed yet is looked after like an index: a checkpoint of the app may wait for the pin to move.
+    const ended = this.#boundary?.sealed === true;
+    const moved = this.#keeping((take) =>
+      this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
+        advancePin: () => {
+          this.#advancePin(wal);
+        },
+        take,
+      }),
+    );
+    if (moved === 'pin-moved') this.#pinnedFrames = undefined;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The look at a live database, again and again: follows its WAL, or, while there is nobody to follow it (continuity
+ * was given up and the store is away), keeps the WAL short all the same. Notices when the files are no longer the same.
+ */
+import { ContinuityLost } from '../continuity-lost.ts';
+import type { CheckpointLimits } from './checkpoint-policy.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { Follower } from './follower.ts';
+import type { LiveDatabase } from '../database/live-database.ts';
+
+/** Milliseconds between two comparisons of the database file with itself. */
+const STAMP_PAUSE = 1000;
+
+export class WalWatch {
+  readonly #live: LiveDatabase;
+  readonly #checkpointer: Checkpointer;
+  #stamp: { readonly file: string; readonly wal: string } | undefined;
+  #stampedAt = -Infinity;
+  /** In the WAL at the last look of nobody following it. */
+  #frames = 0;
+
+  constructor(live: LiveDatabase, limits: CheckpointLimits) {
+    this.#live = live;
+    this.#checkpointer = new Checkpointer(live, limits);
+  }
+
+  /** Throws {@link ContinuityLost}; `database-replaced`: nothing may be done with the live database any more. */
+  look(follower: Follower | undefined): void {
+    this.#live.checkPlace();
+    this.#checkFile();
+    if (follower !== undefined) follower.look();
+    else this.#keepShort();
+  }
+
+  #keepShort(): void {
+    if (this.#live.snapshotHeld) return;
+    const wal = this.#live.walIndex();
+    if (wal === undefined) return;
+    if (wal.frames < this.#frames) this.#checkpointer.restarted();
+    this.#frames = wal.frames;
+    this.#checkpointer.maintain(wal, 'overdue', {
+      advancePin: () => this.#live.advancePin(),
+      take: () => undefined,
+    });
+  }
+
+  /**
+   * While everything in the WAL is in the database file, no checkpoint changes that file. If it changes nonetheless,
+   * something else wrote to it (a copy over it, a tool), and its pages are no longer those that were captured.
+   */
+  #checkFile(): void {
+    if (performance.now() - this.#stampedAt < STAMP_PAUSE) return;
+    this.#stampedAt = performance.now();
+    const before = this.#quietWal();
+    const file = this.#live.files.stamp();
+    const wal = before === this.#quietWal() ? before : undefined;
+    const last = this.#stamp;
+    this.#stamp = wal === undefined ? undefined : { file, wal };
+    if (last === undefined || wal !== last.wal || file === last.file) return;
+    throw new ContinuityLost('database-changed', `${this.#live.path} was changed, and not by way of its WAL`);
+  }
+
+  #quietWal(): string | undefined {
+    const wal = this.#live.walIndex();
+    if (wal === undefined || wal.frames !== wal.backfilled) return undefined;
+    return [wal.salt1, wal.salt2, wal.frames].join();
+  }
+}

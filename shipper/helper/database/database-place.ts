@@ -1,0 +1,115 @@
+/** Where a database really lies, and whether it can be shipped from there. */
+import { accessSync, constants, readdirSync, statSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SeawallError } from '../../../replica/terms/errors.ts';
+import { followLinks } from '../../follow-links.ts';
+import type { Settings } from '../../options.ts';
+import { holderOf } from './state-lock.ts';
+
+/**
+ * File systems on which SQLite's WAL cannot be relied upon, by the number that Linux's statfs(2) gives them: the
+ * wal-index is memory that all processes must share, and their locks must be seen by one another
+ * (https://www.sqlite.org/wal.html#overview).
+ */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'SMB (CIFS)'],
+  [0xfe534d42, 'SMB 2'],
+  [0x65735546, 'FUSE'],
+  [0x01021997, '9P'],
+  [0x5346414f, 'AFS'],
+  [0x6b414653, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+]);
+
+/**
+ * The settings with the paths that symbolic links lead to, so that one database has one state folder and one lock.
+ * Throws where the database cannot be shipped from: `refused` (NETWORK_FILE_SYSTEM, HARD_LINKED, ALREADY_SHIPPED,
+ * DATABASE_PATH) or `local` (DATABASE_READ_ONLY).
+ */
+export function placed(settings: Settings): Settings {
+  const database = followLinks(settings.database);
+  const stateFolder =
+    settings.stateFolder === `${settings.database}-seawall` ? `${database}-seawall` : settings.stateFolder;
+  refuseName(database);
+  refuseLinked(database);
+  if (!settings.allowNetworkFileSystem) refuseNetwork(database, statfsSync(nearestFolder(database)).type);
+  refuseReadOnly(database);
+  return { ...settings, database, stateFolder };
+}
+
+/** Throws when `type`, as statfs(2) tells it of the place of `database`, is a network file system's. */
+export function refuseNetwork(database: string, type: number): void {
+  const name = NETWORK_FILE_SYSTEMS.get(type >>> 0);
+  if (name === undefined) return;
+  throw new SeawallError(
+    'refused',
+    'NETWORK_FILE_SYSTEM',
+    `${database} lies on ${name}, where SQLite's WAL mode can corrupt it: put it on a local disk. If all processes that use it run on this machine and the file system shares memory and locks among them, set allowNetworkFileSystem.`,
+    { path: database, actual: name },
+  );
+}
+
+/** The library that opens the file cuts white space off the end of a path, and would open another one. */
+function refuseName(database: string): void {
+  if (database === database.trim()) return;
+  throw new SeawallError(
+    'refused',
+    'DATABASE_PATH',
+    `the path ${JSON.stringify(database)} ends with white space, which cannot be opened: rename the file`,
+    { path: database },
+  );
+}
+
+/** SQLite keeps a WAL for each name of a file, so commits by way of another name would be missed. */
+function refuseLinked(database: string): void {
+  const found = statSync(database, { throwIfNoEntry: false });
+  if (found === undefined || found.nlink === 1) return;
+  const folder = dirname(database);
+  const others = readdirSync(folder)
+    .map((name) => join(folder, name))
+    .filter((path) => path !== database && statSync(path, { throwIfNoEntry: false })?.ino === found.ino);
+  for (const shipped of others) {
+    const holder = holderOf(`${shipped}-seawall`);
+    if (holder === undefined) continue;
+    throw new SeawallError(
+      'refused',
+      'ALREADY_SHIPPED',
+      `${database} is the same file as ${shipped}, which is being shipped by process ${holder}. One database has one shipper.`,
+      { path: database, actual: holder },
+    );
+  }
+  throw new SeawallError(
+    'refused',
+    'HARD_LINKED',
+    `${database} has ${found.nlink} names (hard links${others.length === 0 ? '' : `, ${others.join(', ')}`}). SQLite keeps a WAL for each, and commits by way of another name would be missed: remove all names but one.`,
+    { path: database, actual: found.nlink },
+  );
+}
+
+function refuseReadOnly(database: string): void {
+  const isThere = statSync(database, { throwIfNoEntry: false }) !== undefined;
+  for (const path of isThere ? [database, dirname(database)] : [nearestFolder(database)]) {
+    try {
+      accessSync(path, constants.R_OK | constants.W_OK);
+    } catch (error) {
+      throw new SeawallError(
+        'local',
+        'DATABASE_READ_ONLY',
+        `${path} may not be written (${String((error as NodeJS.ErrnoException).code)}), and SQLite in WAL mode must write both the database and its folder`,
+        { path },
+        error,
+      );
+    }
+  }
+}
+
+function nearestFolder(path: string): string {
+  const folder = dirname(path);
+  return folder === path || statSync(folder, { throwIfNoEntry: false }) !== undefined ? folder : nearestFolder(folder);
+}

@@ -1,0 +1,375 @@
+/**
+ * A live database under the helper's hand: the pin, the checkpoints, and the ends of WAL indexes.
+ *
+ * The pin is a read transaction that is always held by one of two connections, handed over before it is let go. While
+ * it stands on a frame, SQLite cannot restart the WAL; while it stands on the database file alone (after everything
+ * was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So no frame leaves the WAL that the
+ * pin's holder did not let go knowingly.
+ */
+import { ContinuityLost } from '../continuity-lost.ts';
+import { beginRead, Connections, type Role } from './connections.ts';
+import type { LeftBehind } from './left-behind.ts';
+import { LiveFiles } from './live-files.ts';
+import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
+import type { ShmHeader } from './shm-header.ts';
+
+/** How long the write lock may be tried for at a time, milliseconds. */
+const LOCK_TRIES_MS = 25;
+/** How long a seal waits for another checkpoint, before it has the write lock and while it holds it, milliseconds. */
+const COPY_MS = 100;
+const SEAL_HOLD_MS = 20;
+/** Rounds of copying before a seal takes the write lock, and frames that are few enough to be copied under it. */
+const COPY_ROUNDS = 4;
+const SHORT_TAIL = 64;
+
+/** Takes all frames that the WAL index tells of; called with more and more of them, the last time when none can come. */
+export type Take = (wal: ShmHeader) => void;
+
+export type SealResult =
+  /** Ended at the committed frames that `wal` tells of. */
+  { readonly kind: 'sealed'; readonly wal: ShmHeader } | { readonly kind: 'blocked'; readonly by: Blocker };
+
+/** Where a snapshot was begun: at the end of an index, or at a frame of one that goes on. */
+export interface Held {
+  readonly kind: 'sealed' | 'at-frame';
+  readonly wal: ShmHeader;
+}
+
+/**
+ * `writer`: the write lock was never free. `reader`: a read transaction of the app keeps frames from being copied.
+ * `checkpoint`: one of the app's is under way. `disk`: the disk of the database is full or fails.
+ */
+export type Blocker = 'writer' | 'reader' | 'checkpoint' | 'disk';
+
+export interface OpenOptions {
+  readonly former?: LeftBehind;
+  readonly prepare?: (path: string) => void;
+}
+
+export class LiveDatabase {
+  readonly path: string;
+  readonly pageSize: number;
+  readonly files: LiveFiles;
+  readonly #connections: Connections;
+  #pinned: 'reader' | 'otherReader' = 'reader';
+  #isEnding = false;
+
+  /**
+   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what was
+   * open under this path before and was left behind: where its WAL still lies beside the new file, SQLite would mix the
+   * two, so that is refused. `prepare` is called once it is known that the file may be touched.
+   */
+  static open(path: string, { former, prepare }: OpenOptions = {}): LiveDatabase {
+    let opened: LiveDatabase | undefined;
+    const connections = new Connections(path, () => opened?.checkPlace());
+    try {
+      if (former?.walLiesBeside(path) === true) throw staleWal(path);
+      checkFile(path);
+      prepare?.(path);
+      opened = new LiveDatabase(path, connections);
+      return opened;
+    } catch (error) {
+      connections.closeAll(true);
+      throw openError(path, error);
+    }
+  }
+
+  private constructor(path: string, connections: Connections) {
+    this.path = path;
+    this.#connections = connections;
+    const checkpointer = connections.get('checkpointer');
+    checkLibrary(checkpointer);
+    const mode = checkpointer.pragma('journal_mode', { simple: true });
+    if (mode !== 'wal') throw notWal(path, String(mode));
+    this.pageSize = checkpointer.pragma('page_size', { simple: true }) as number;
+    beginRead(connections.get(this.#pinned));
+    this.files = new LiveFiles(path);
+  }
+
+  /** Throws {@link ContinuityLost} (`database-replaced`): then nothing may be done with it any more. */
+  checkPlace(): void {
+    if (!this.files.replaced()) return;
+    throw new ContinuityLost('database-replaced', `${this.path} or its -shm is another file now, or gone`);
+  }
+
+  /** Holds no more than the pin needs, until there is something to do again. */
+  rest(): void {
+    this.#connections.rest();
+  }
+
+  /** The committed end of the WAL; undefined while it is being changed this very moment. */
+  walIndex(): ShmHeader | undefined {
+    for (let i = 0; i < 16; i++) {
+      const found = this.files.shmHeader();
+      if (found !== undefined) return found;
+      // A writer that was killed in the middle of its change leaves it so until a reader sets it right.
+      if (i === 8) {
+        beginRead(this.#connections.get(this.#spare));
+        this.#connections.end(this.#spare);
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Hands the pin over to the newest committed frame, so that checkpoints can go on up to there. Call it only while
+   * there are frames newer than the pin, or all of them are captured: checkpoints have come no further than the old
+   * pin, so the new one stands on a frame, the WAL cannot be restarted, and what was not captured stays.
+   *
+   * Returns a number of frames that the new pin is not beyond; undefined when it cannot be told this moment.
+   */
+  advancePin(): number | undefined {
+    beginRead(this.#connections.get(this.#spare));
+    this.#handOver();
+    return this.walIndex()?.frames;
+  }
+
+  /** Copies frames into the database file, as far as readers allow, blocking nobody. */
+  checkpointPassive(): { readonly frames: number; readonly backfilled: number } | 'busy' | 'disk' {
+    try {
+      const rows = this.#connections.get('checkpointer').pragma('wal_checkpoint(PASSIVE)') as {
+        busy: number;
+        log: number;
+        checkpointed: number;
+      }[];
+      const row = rows[0];
+      if (row?.busy !== 0) return 'busy';
+      return { frames: row.log, backfilled: row.checkpointed };
+    } catch (error) {
+      if (isBusy(error)) return 'busy';
+      if (failsOnDisk(error)) return 'disk';
+      throw error;
+    }
+  }
+
+  /**
+   * Ends the WAL index without a lock, when everything in it is already in the database file: the pin moves to the
+   * database file alone, so the app's next commit restarts the WAL. `take` is for what was not taken yet, while the
+   * old pin still keeps every frame in place. Returns whether the index is sealed.
+   */
+  sealIdle(take: Take): boolean {
+    if (this.#beginIdle([this.#spare], take) === undefined) return false;
+    this.#handOver();
+    return true;
+  }
+
+  /** The reader that does not hold the pin. */
+  get #spare(): 'reader' | 'otherReader' {
+    return this.#pinned === 'reader' ? 'otherReader' : 'reader';
+  }
+
+  /** The spare reader, which has begun, holds the pin from now on. */
+  #handOver(): void {
+    const before = this.#pinned;
+    this.#pinned = this.#spare;
+    this.#connections.end(before);
+  }
+
+  /**
+   * Ends the WAL index and begins a snapshot (see {@link releaseSnapshot}) in the same instant. Where everything in the
+   * WAL is in the database file already, that takes no lock, and so finds its moment also beside an app that
+   * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
+   */
+  hold(take: Take, locking: boolean): SealResult {
+    // Together with the pin: what is committed from now on is beyond both.
+    const wal = this.#beginIdle(['snapshotReader', this.#spare], take);
+    if (wal === undefined) return locking ? this.seal(take, true) : { kind: 'blocked', by: 'checkpoint' };
+    this.#handOver();
+    return { kind: 'sealed', wal };
+  }
+
+  /**
+   * Begins a snapshot at the newest frame, and moves the pin there, however little of the WAL is in the database file:
+   * for when the app keeps an index from ending. Frames up to there stay in the WAL as long as the pin. With `locking`
+   * it works beside any writer that lets the lock go at times; undefined when it cannot be now.
+   */
+  holdAtFrame(locking: boolean): Held | undefined {
+    const begin = (): ShmHeader | undefined => this.#beginAtOneState(['snapshotReader', this.#spare]);
+    let wal = begin();
+    if (wal === undefined && locking && this.#lockWriter()) {
+      try {
+        wal = begin();
+      } finally {
+        this.#connections.end('writer');
+      }
+    }
+    if (wal === undefined) return undefined;
+    this.#handOver();
+    return { kind: 'at-frame', wal };
+  }
+
+  /** Begins reads of the database file alone, of one state; leaves the readers as they were when that cannot be now. */
+  #beginIdle(readers: readonly Role[], take: Take): ShmHeader | undefined {
+    return this.#beginAtOneState(readers, ({ frames, backfilled }) => frames === backfilled, take);
+  }
+
+  /** Begins reads of one state that fits; leaves the readers as they were when that cannot be now. */
+  #beginAtOneState(
+    readers: readonly Role[],
+    fits: (wal: ShmHeader) => boolean = () => true,
+    take: Take = () => undefined,
+  ): ShmHeader | undefined {
+    const before = this.walIndex();
+    if (before === undefined || !fits(before)) return undefined;
+    const end = (): void => {
+      for (const reader of readers) this.#connections.end(reader);
+    };
+    try {
+      for (const reader of readers) beginRead(this.#connections.get(reader));
+      const after = this.walIndex();
+      if (after?.frames === before.frames && after.salt1 === before.salt1 && fits(after)) {
+        take(after);
+        return after;
+      }
+    } catch (error) {
+      end();
+      throw error;
+    }
+    end();
+    return undefined;
+  }
+
+  /**
+   * Ends the WAL index under the write lock, for milliseconds: no commit can come between, the tail is taken, copied
+   * into the database file, and the pin moves to the database file alone. With `hold`, the same instant also begins a
+   * snapshot (see {@link releaseSnapshot}). Most is taken and copied before the lock is, and where a reader forbids the
+   * copying, the lock is not.
+   */
+  seal(take: Take, hold = false): SealResult {
+    const blocked = this.#copyAhead(take);
+    if (blocked !== undefined) return { kind: 'blocked', by: blocked };
+    if (!this.#lockWriter()) return { kind: 'blocked', by: 'writer' };
+    try {
+      const wal = this.walIndex();
+      if (wal === undefined) return { kind: 'blocked', by: 'writer' };
+      take(wal);
+      if (wal.backfilled !== wal.frames) {
+        this.advancePin();
+        const blocked = this.#copyTo(wal.frames, SEAL_HOLD_MS);
+        if (blocked !== undefined) return { kind: 'blocked', by: blocked };
+      }
+      if (hold) beginRead(this.#connections.get('snapshotReader'));
+      this.advancePin();
+      return { kind: 'sealed', wal };
+    } finally {
+      this.#connections.end('writer');
+    }
+  }
+
+  /**
+   * Takes and copies what there is, again and again while what comes meanwhile gets less: an app at full speed commits
+   * as much during a long copying as there was to copy. Taking comes first each time, as the pin may come to stand on
+   * the database file alone.
+   */
+  #copyAhead(take: Take): Blocker | undefined {
+    let tail = Infinity;
+    for (let round = 0; round < COPY_ROUNDS; round++) {
+      const wal = this.walIndex();
+      if (wal === undefined) return 'writer';
+      const left = wal.frames - wal.backfilled;
+      if (round > 0 && (left <= SHORT_TAIL || left > tail / 2)) return undefined;
+      tail = left;
+      take(wal);
+      this.advancePin();
+      const blocked = this.#copyTo(wal.frames, COPY_MS);
+      if (blocked !== undefined) return blocked;
+    }
+    return undefined;
+  }
+
+  /** Pages of the database as the held snapshot sees it. */
+  snapshotPages(): number {
+    if (!this.snapshotHeld) throw new Error('no snapshot is held');
+    return this.#connections.get('snapshotReader').pragma('page_count', { simple: true }) as number;
+  }
+
+  /** While true, checkpoints copy nothing and indexes cannot be ended. */
+  get snapshotHeld(): boolean {
+    return this.#connections.inTransaction('snapshotReader');
+  }
+
+  /** Lets checkpoints change the database file again. */
+  releaseSnapshot(): void {
+    this.#connections.end('snapshotReader');
+  }
+
+  /**
+   * Restarts and truncates an overgrown WAL file after a seal: a write of no effect makes SQLite begin it anew, and
+   * its size limit cuts the file. Nothing of the user's data changes; but the change counter in the file's header does.
+   */
+  shrinkWal(): void {
+    if (this.#isEnding || !this.#lockWriter()) return;
+    const writer = this.#connections.get('writer');
+    try {
+      writer.pragma('journal_size_limit = 0');
+      const version = writer.pragma('user_version', { simple: true }) as number;
+      writer.pragma(`user_version = ${version}`);
+      writer.exec('COMMIT');
+    } finally {
+      this.#connections.end('writer');
+    }
+  }
+
+  /** From now on nothing is written any more: it would come after the last commit that is shipped. */
+  ending(): void {
+    this.#isEnding = true;
+  }
+
+  /** Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. */
+  close(): void {
+    try {
+      this.#connections.get('writer'); // readers cannot do so
+    } catch {
+      // Then the WAL stays, which is no loss.
+    }
+    this.#connections.closeAll(true);
+    this.files.close();
+  }
+
+  /**
+   * Closes everything without touching any file: other files lie under these paths now, and SQLite, closing its last
+   * connection, would copy old frames into them and remove their WAL.
+   */
+  abandon(): LeftBehind {
+    this.#connections.closeAll(false);
+    return this.files.leave();
+  }
+
+  /** Does something while the app cannot commit; a moment that lasts. Without the lock where it cannot be had. */
+  holdingBack(act: () => void): void {
+    const locked = this.#lockWriter();
+    try {
+      act();
+    } finally {
+      if (locked) this.#connections.end('writer');
+    }
+  }
+
+  #lockWriter(): boolean {
+    const until = performance.now() + LOCK_TRIES_MS;
+    do {
+      try {
+        this.#connections.get('writer').exec('BEGIN IMMEDIATE');
+        return true;
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+      }
+    } while (performance.now() < until);
+    return false;
+  }
+
+  /** Copies so many frames into the database file, once no other checkpoint is in the way. */
+  #copyTo(frames: number, patience: number): Blocker | undefined {
+    const until = performance.now() + patience;
+    do {
+      const done = this.checkpointPassive();
+      if (done === 'disk') return done;
+      if (done !== 'busy') return done.backfilled >= frames ? undefined : 'reader';
+      Atomics.wait(NEVER, 0, 0, 1);
+    } while (performance.now() < until);
+    return 'checkpoint';
+  }
+}
+
+/** Nobody notifies it. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));

@@ -1,0 +1,114 @@
+/** Why a database cannot be followed, said with what to do about it. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import type Database from 'better-sqlite3';
+import { SeawallError } from '../../../replica/terms/errors.ts';
+import { hasWalResetBug } from '../../wal-reset-bug.ts';
+
+const HEADER_LENGTH = 108;
+const MAGIC = 'SQLite format 3\0';
+/** Kinds of b-tree pages (https://www.sqlite.org/fileformat2.html#b_tree_pages); page 1 is one after the header. */
+const BTREE_PAGES = new Set([2, 5, 10, 13]);
+
+/**
+ * Refuses a file that stock SQLite cannot read, before any connection is made. An empty file is an empty database.
+ * Encrypted pages could be copied as they are, but the shipper's own library must read page 1, and now and then write
+ * it, so a database of SQLCipher or SEE is refused, also when its header is left in plain text.
+ */
+export function checkFile(path: string): void {
+  const header = Buffer.alloc(HEADER_LENGTH);
+  const fd = openSync(path, 'r');
+  let length: number;
+  try {
+    length = readSync(fd, header, 0, HEADER_LENGTH, 0);
+  } finally {
+    closeSync(fd);
+  }
+  if (length === 0) return;
+  if (header.toString('latin1', 0, 16) !== MAGIC) {
+    throw new SeawallError(
+      'local',
+      'DATABASE_NOT_SQLITE',
+      `${path} does not begin like an SQLite database: it is another file, or encrypted. Encrypted databases (SQLCipher, SEE) cannot be shipped; encrypt the disk and the bucket instead.`,
+      { path },
+    );
+  }
+  // Bytes 72 to 91 are reserved and zero.
+  if (!BTREE_PAGES.has(header[100]!) || header.subarray(72, 92).some((byte) => byte !== 0)) {
+    throw new SeawallError(
+      'refused',
+      'DATABASE_ENCRYPTED',
+      `${path} has an SQLite header but page 1 cannot be read: it is encrypted (with a plain-text header), or damaged. Encrypted databases cannot be shipped; encrypt the disk and the bucket instead.`,
+      { path },
+    );
+  }
+}
+
+export function notWal(path: string, mode: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'NOT_WAL',
+    `${path} is in journal mode ${mode}; shipping needs WAL. Run PRAGMA journal_mode = WAL once, or set enableWal.`,
+    { path, actual: mode, expected: 'wal' },
+  );
+}
+
+export function staleWal(path: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'STALE_WAL',
+    `${path} was replaced, but the -wal and -shm of the former file lie beside it still, and SQLite would mix the two. Stop the app, remove ${path}-wal and ${path}-shm, put the file in place again, and start the app.`,
+    { path: `${path}-wal` },
+  );
+}
+
+/** Refuses SQLite libraries with the WAL-reset bug. */
+export function checkLibrary(connection: Database.Database): void {
+  const version = connection.prepare('SELECT sqlite_version()').pluck().get() as string;
+  if (!hasWalResetBug(version)) return;
+  throw new SeawallError(
+    'refused',
+    'SQLITE_WAL_RESET_BUG',
+    `SQLite ${version} can corrupt a database that one process checkpoints while another writes. Use better-sqlite3 12.8 or newer.`,
+    { actual: version, expected: '3.51.3' },
+  );
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = codeOf(error);
+  return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED');
+}
+
+/** The disk is full, or reads or writes of it fail. */
+export function failsOnDisk(error: unknown): boolean {
+  const code = codeOf(error);
+  return code.startsWith('SQLITE_FULL') || code.startsWith('SQLITE_IOERR');
+}
+
+export function openError(path: string, error: unknown): unknown {
+  if (error instanceof SeawallError) return error;
+  const code = codeOf(error);
+  const because = (kind: 'local' | 'refused' | 'missing', name: string, message: string): SeawallError =>
+    new SeawallError(kind, name, `${path} ${message}`, { path }, error);
+  if (code === 'ENOENT') return because('missing', 'DATABASE_MISSING', 'does not exist');
+  if (code.startsWith('SQLITE_CANTOPEN')) {
+    return because('local', 'DATABASE_OPEN', 'cannot be opened: check that it exists and may be read and written');
+  }
+  if (isBusy(error)) {
+    return because(
+      'refused',
+      'DATABASE_LOCKED',
+      "is locked by a connection in locking_mode=EXCLUSIVE or in a rollback journal's transaction; end it first",
+    );
+  }
+  if (failsOnDisk(error))
+    return because('local', 'DATABASE_DISK', `cannot be opened, the disk fails: ${String(error)}`);
+  if (code.startsWith('SQLITE_READONLY') || code === 'EACCES') {
+    return because('local', 'DATABASE_READ_ONLY', 'lies on read-only media, or its folder may not be written');
+  }
+  return because('local', 'DATABASE_OPEN', `cannot be opened: ${String(error)}`);
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' ? code : '';
+}

@@ -1,0 +1,99 @@
+/** How a replicator is: its state, its present problems, and the events that tell of both. */
+import type { SeawallError } from '../../../replica/terms/errors.ts';
+import { closedError } from '../../closed-error.ts';
+import { toPlain } from '../../plain-error.ts';
+import type { PlainError, ShipperEvent, ShipperState } from '../../protocol.ts';
+import type { Blocker } from '../database/live-database.ts';
+
+/** What fails: the store takes nothing, or the database cannot be followed. Both are tried again and again. */
+export type Part = 'store' | 'database';
+
+interface Problem {
+  readonly error: PlainError;
+  readonly failures: number;
+}
+
+export class Health {
+  readonly #emit: (event: ShipperEvent) => void;
+  /** What goes on when nothing is in the way. */
+  #work: ShipperState = 'starting';
+  #told: ShipperState = 'starting';
+  #ended: PlainError | undefined;
+  readonly #problems: Record<Part, Problem | undefined> = { store: undefined, database: undefined };
+  #blockedBy: Blocker | undefined;
+
+  constructor(emit: (event: ShipperEvent) => void) {
+    this.#emit = emit;
+  }
+
+  get state(): ShipperState {
+    if (this.over || this.#work === 'starting') return this.#work;
+    if (this.#problems.database !== undefined) return 'waiting';
+    return this.#problems.store === undefined ? this.#work : 'retrying';
+  }
+
+  get problem(): PlainError | undefined {
+    return this.#ended ?? this.#problems.database?.error ?? this.#problems.store?.error;
+  }
+
+  /** Whether nothing will be shipped any more. */
+  get over(): boolean {
+    return this.#work === 'fenced' || this.#work === 'failed' || this.#work === 'stopped';
+  }
+
+  enter(state: ShipperState): void {
+    this.#work = state;
+    this.#tellState();
+  }
+
+  /** Something failed for the `failures`th time in a row and will be tried again. */
+  failed(part: Part, error: unknown, failures: number): void {
+    const plain = toPlain(error);
+    this.#problems[part] = { error: plain, failures };
+    this.#tellState();
+    this.#emit({ type: 'problem', error: plain, failures });
+  }
+
+  succeeded(part: Part): void {
+    const problem = this.#problems[part];
+    if (problem === undefined) return;
+    this.#problems[part] = undefined;
+    this.#tellState();
+    this.#emit({ type: 'recovered', failures: problem.failures });
+  }
+
+  /** What keeps a snapshot from beginning that is waited for now. */
+  get blockedBy(): Blocker | undefined {
+    return this.#blockedBy;
+  }
+
+  readonly blocked = (by: Blocker | undefined): void => {
+    if (by !== undefined && by !== this.#blockedBy) this.#emit({ type: 'blocked', by });
+    this.#blockedBy = by;
+  };
+
+  /** How often something failed in a row by now. */
+  failures(part: Part): number {
+    return this.#problems[part]?.failures ?? 0;
+  }
+
+  /** Shipping ended by this error. */
+  ended(error: unknown, state: 'fenced' | 'failed'): void {
+    this.#ended = toPlain(error);
+    this.enter(state);
+    this.#emit({ type: 'problem', error: this.#ended, failures: this.failures('store') + 1 });
+  }
+
+  /** What those who still ask are told once it is over. */
+  farewell(): SeawallError {
+    return closedError(this.#work, this.problem);
+  }
+
+  #tellState(): void {
+    const before = this.#told;
+    const { state } = this;
+    if (state === before) return;
+    this.#told = state;
+    this.#emit({ type: 'state', state, before });
+  }
+}

@@ -1,0 +1,397 @@
+/**
+ * Replicates one database: looks at its WAL, ships what is new, keeps the promise of `sync()`, and tells how it is.
+ *
+ * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
+ * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
+ */
+import { SeawallError } from '../../../replica/terms/errors.ts';
+import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
+import { formatPosition } from '../../../replica/terms/position.ts';
+import type { Store } from '../../../replica/store/store.ts';
+import type { Settings } from '../../options.ts';
+import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../../protocol.ts';
+import { beginShipping } from '../beginning/begin-shipping.ts';
+import type { CapturedSegment } from '../capture/capture.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
+import { Continuity } from './continuity.ts';
+import { FollowedDatabase } from './followed-database.ts';
+import { Follower } from '../capture/follower.ts';
+import type { Owner } from '../upload/claim.ts';
+import { Health } from './health.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { holdLimits } from '../snapshot/held-snapshot.ts';
+import type { LiveDatabase } from '../database/live-database.ts';
+import { Pause } from './pause.ts';
+import { SegmentShipping } from '../upload/segment-shipping.ts';
+import type { PollResult, PollSchedule } from '../sharing/poll-schedule.ts';
+import { Shipped } from './shipped.ts';
+import { takeSnapshot } from '../snapshot/snapshot-on-request.ts';
+import { SnapshotRequests } from './snapshot-requests.ts';
+import { Staging } from '../capture/staging.ts';
+import { stopLimit } from './stop-limit.ts';
+import { SyncWaiters, type Place } from './sync-waiters.ts';
+import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
+import { Fenced, type UploadSettings } from '../upload/uploader.ts';
+
+export interface ReplicatorContext {
+  readonly settings: Settings;
+  readonly store: Store;
+  /** For what reads the database as a whole. */
+  readonly wholeReads: FairSemaphore;
+  readonly schedule: PollSchedule;
+  /** The replicator's own from now on; it closes it. */
+  readonly live: LiveDatabase;
+  readonly owner: Owner;
+  /** The replica was this owner's before: it is gone on with, never taken back from another. */
+  readonly isRestart: boolean;
+  readonly now: () => number;
+  readonly emit: (event: ShipperEvent) => void;
+}
+
+export class Replicator {
+  readonly #context: ReplicatorContext;
+  readonly #codec: Codec;
+  readonly #staging: Staging;
+  readonly #abort = new AbortController();
+  readonly #shipped = new Shipped();
+  readonly #shipping: SegmentShipping;
+  readonly #health: Health;
+  readonly #heartbeat: Heartbeat;
+  readonly #waiters = new SyncWaiters();
+  readonly #snapshots = new SnapshotRequests();
+  readonly #pause = new Pause();
+  readonly #database: FollowedDatabase;
+  /** Its signal ends what goes on under the present era; `#abort` ends everything. */
+  readonly #continuity = new Continuity();
+  #urgent = false;
+  #stopping = false;
+  #running: Promise<unknown> | undefined;
+  #firstFailure: ((error: unknown) => void) | undefined;
+
+  constructor(context: ReplicatorContext) {
+    this.#context = context;
+    const { settings, store, owner } = context;
+    this.#health = new Health(context.emit);
+    this.#heartbeat = new Heartbeat(store, settings.heartbeat, context.now);
+    this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings(this.#abort.signal));
+    this.#codec = codecNamed(settings.codec, settings.zstdLevel);
+    this.#staging = new Staging(`${settings.stateFolder}/staging`, {
+      memory: 2 * settings.segmentSize + (1 << 20),
+      disk: settings.stagingLimit,
+    });
+    this.#database = new FollowedDatabase(context.live, settings, this.#health, (lost) => {
+      this.#lose(lost);
+    });
+  }
+
+  /** Begins to replicate. Resolves when the first snapshot is in the bucket or the first failure is known. */
+  async start(reason: string): Promise<void> {
+    const settled = new Promise<void>((resolve, reject) => {
+      this.#firstFailure = reject;
+      this.#running = this.#run(reason, resolve);
+    });
+    await settled;
+  }
+
+  /** Resolves when everything committed before the call is in the bucket. */
+  sync(): Promise<Synced> {
+    if (this.#health.over) return Promise.reject(this.#health.farewell());
+    const synced = this.#waiters.wait(this.#committed());
+    this.#reached();
+    this.#urgent = true;
+    this.#pause.end();
+    return synced;
+  }
+
+  /** The end of everything committed by now; undefined while there is no generation to measure by. */
+  #committed(): Place | undefined {
+    const committed = this.#database.committed();
+    return committed && { era: this.#continuity.era, ...committed };
+  }
+
+  /** Makes a snapshot at the end of the present index; answers its key. */
+  snapshot(): Promise<string> {
+    if (this.#health.over) return Promise.reject(this.#health.farewell());
+    const made = this.#snapshots.ask();
+    this.#pause.end();
+    return made;
+  }
+
+  status(): ShipperStatus {
+    const { settings } = this.#context;
+    const { problem } = this.#health;
+    const { follower } = this.#database;
+    const blockedBy = follower?.blockedBy ?? this.#health.blockedBy;
+    return {
+      state: this.#health.state,
+      database: settings.database,
+      replica: settings.replica,
+      ...this.#shipped.facts(),
+      behind: follower === undefined || this.#staging.length > 0 || follower.hasNews(),
+      staged: this.#staging.bytes,
+      ...(this.#continuity.cause !== undefined && { lost: this.#continuity.cause }),
+      ...(blockedBy !== undefined && { blockedBy }),
+      ...(problem !== undefined && { problem }),
+      memory: process.memoryUsage.rss(),
+      pid: process.pid,
+    };
+  }
+
+  /** Ships what is committed, then ends. Gives up after `timeout` milliseconds; then says so by throwing. */
+  async stop(timeout: number): Promise<void> {
+    if (this.#health.over) {
+      await this.#end(this.#health.state);
+      return;
+    }
+    if (this.#database.live === undefined) {
+      const why = this.#health.problem?.message ?? '';
+      await this.#end('stopped');
+      throw new SeawallError('refused', 'STOPPED_WAITING', `stopped while there was no database to follow: ${why}`);
+    }
+    this.#database.ending();
+    const gaveUp = stopLimit(timeout, () => this.#health.problem);
+    try {
+      await Promise.race([this.sync(), gaveUp]);
+      if (this.#heartbeat.wanted) await Promise.race([this.#beat(), gaveUp]);
+    } finally {
+      await this.#end('stopped');
+    }
+  }
+
+  async #end(state: ShipperState): Promise<void> {
+    this.#stopping = true;
+    this.#abortAll(new SeawallError('refused', 'STOPPED', 'the shipper was stopped'));
+    this.#pause.end();
+    await this.#running?.catch(() => undefined);
+    this.#health.enter(state);
+    this.#rejectAll(this.#health.farewell());
+    this.#database.close();
+  }
+
+  async #run(reason: string, started: () => void): Promise<void> {
+    const leave = this.#context.schedule.add(() => this.#look(), this.#context.settings.syncInterval / 2);
+    try {
+      await this.#begin(reason);
+      while (!this.#stopping) {
+        const passed = performance.now();
+        this.#urgent = false;
+        if (this.#continuity.lost !== undefined) await this.#begin(this.#continuity.lost.reason);
+        if (this.#continuity.lost !== undefined) continue;
+        started();
+        await this.#shipCommitted();
+        await this.#takeSnapshots();
+        if (this.#heartbeat.due) await this.#beat();
+        const left = passed + this.#context.settings.syncInterval - performance.now();
+        if (left > 0 && this.#mayPause()) await this.#pause.take(left);
+        if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced) await this.#pause.rest();
+      }
+    } catch (error) {
+      if (!this.#stopping) this.#fail(error);
+    } finally {
+      leave();
+    }
+  }
+
+  #look(): PollResult {
+    try {
+      const found = this.#database.look();
+      if (this.#hasWork()) this.#pause.wake();
+      return found;
+    } catch (error) {
+      this.#fail(error);
+      return 'failed';
+    }
+  }
+
+  #hasWork(): boolean {
+    return this.#database.follower?.hasNews() === true || this.#staging.length > 0 || this.#heartbeat.due;
+  }
+
+  #mayPause(): boolean {
+    return !this.#stopping && this.#continuity.lost === undefined && !this.#urgent && !this.#snapshots.waiting;
+  }
+
+  /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
+  async #begin(cause: string): Promise<void> {
+    if (cause === 'database-replaced') {
+      await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
+      await this.#database.findAnew(this.#abort.signal);
+    }
+    const { settings, now } = this.#context;
+    const live = this.#database.live!;
+    this.#staging.clear();
+    this.#continuity.begin();
+    if (this.#stopping) return;
+    const { era, signal } = this.#continuity;
+    this.#health.enter('snapshotting');
+    try {
+      const started = await beginShipping(
+        { ...this.#context, live },
+        {
+          cause,
+          isRestart: this.#context.isRestart || era > 1,
+          newest: this.#shipped.end?.point.state.time ?? 0,
+          codec: this.#codec,
+          signal,
+          upload: this.#uploadSettings(signal),
+          onBlocked: this.#health.blocked,
+        },
+      );
+      this.#health.succeeded('store');
+      this.#shipping.claimed(started.reached.index);
+      this.#shipped.began(era, started);
+      this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started));
+      this.#continuity.regained();
+    } catch (error) {
+      this.#database.lostBy(error);
+      return;
+    }
+    this.#heartbeat.hurry();
+    this.#health.enter('streaming');
+    this.#placeWaiters();
+  }
+
+  /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
+  async #shipCommitted(signal = this.#abort.signal): Promise<void> {
+    const goal = this.#placeWaiters();
+    while (goal !== undefined) {
+      await this.#shipStaged(signal);
+      const { follower } = this.#database;
+      if (this.#stopping || follower === undefined || follower.captured(goal)) return;
+      if (!this.#database.capture()) return;
+    }
+  }
+
+  /** Puts everything into the bucket that was captured so far. */
+  async #shipStaged(signal: AbortSignal): Promise<void> {
+    try {
+      for (let segment = this.#staging.first(); segment !== undefined; segment = this.#staging.first()) {
+        if (!(await this.#ship(segment, signal))) return;
+      }
+    } catch (error) {
+      this.#database.lostBy(error);
+    }
+  }
+
+  /** False when the segment's history is not to be gone on with. */
+  async #ship(segment: CapturedSegment, signal: AbortSignal): Promise<boolean> {
+    const { now, emit } = this.#context;
+    const outcome = await this.#shipping.ship(segment, signal);
+    if (outcome !== 'shipped') {
+      this.#database.lostBy(new ContinuityLost(outcome, `seen at ${segment.key}`));
+      return false;
+    }
+    this.#health.succeeded('store');
+    if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile: this segment is the last of it
+    this.#shipped.segment(this.#continuity.era, segment, now());
+    emit({
+      type: 'segment',
+      key: segment.key,
+      position: formatPosition(segment.after),
+      bytes: segment.bytes.length,
+      frames: segment.frames,
+    });
+    if (segment.endsOnCommit) this.#reached();
+    return true;
+  }
+
+  async #takeSnapshots(): Promise<void> {
+    const { live, follower } = this.#database;
+    if (!this.#snapshots.waiting || live === undefined || follower === undefined) return;
+    try {
+      await this.#snapshots.answer(() => this.#takeSnapshot(live, follower));
+    } catch (error) {
+      if (error instanceof ContinuityLost) this.#database.lostBy(error);
+      else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
+        this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
+      } else if (error instanceof Fenced) throw error;
+    }
+  }
+
+  async #takeSnapshot(live: LiveDatabase, follower: Follower): Promise<string> {
+    const gone = await this.#shipping.checkClaim(this.#abort.signal);
+    if (gone !== undefined) throw new ContinuityLost(gone, 'seen before a snapshot');
+    const { signal } = this.#continuity;
+    const { wholeReads } = this.#context;
+    const { key, size } = await wholeReads.run(signal, () =>
+      takeSnapshot({ ...this.#context, live }, follower, {
+        codec: this.#codec,
+        signal,
+        wholeReads,
+        limits: holdLimits(this.#context.settings),
+        onBlocked: this.#health.blocked,
+        shipCommitted: (held) => this.#shipCommitted(held),
+        shipCaptured: (held) => this.#shipStaged(held),
+      }),
+    );
+    this.#shipped.snapshot(size);
+    return key;
+  }
+
+  /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
+  async #beat(): Promise<void> {
+    const { end } = this.#shipped;
+    // Where continuity was just lost there is no follower, and what was shipped last may end inside a transaction.
+    const settled = this.#database.follower?.hasNews() === false;
+    if (end === undefined || this.#staging.length > 0 || !settled) return;
+    try {
+      await this.#heartbeat.beat(end.point);
+    } catch (error) {
+      this.#health.failed('store', error, 1);
+    }
+  }
+
+  #uploadSettings(signal: AbortSignal): UploadSettings {
+    return {
+      retryMax: this.#context.settings.retryMax,
+      signal,
+      onFailure: (error, failures) => {
+        this.#health.failed('store', error, failures);
+        if (this.#shipped.end === undefined && this.#firstFailure !== undefined) {
+          this.#firstFailure(error);
+          this.#firstFailure = undefined;
+        }
+      },
+    };
+  }
+
+  #lose(lost: ContinuityLost): void {
+    if (!this.#continuity.lose(lost)) return;
+    // What was captured of a file that was replaced is shipped yet; all else cannot be gone on with.
+    if (lost.reason !== 'database-replaced') this.#staging.clear();
+    this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
+    this.#waiters.unplace();
+    this.#pause.end();
+  }
+
+  /** Whoever waits without a place gets that of everything committed now, and its answer where that is reached. */
+  #placeWaiters(): Place | undefined {
+    const committed = this.#committed();
+    this.#waiters.placeAll(committed);
+    this.#reached();
+    return committed;
+  }
+
+  #reached(): void {
+    const synced = this.#shipped.synced();
+    if (synced !== undefined) this.#waiters.reached(this.#shipped.end!, synced);
+  }
+
+  #fail(error: unknown): void {
+    this.#health.ended(error, error instanceof Fenced ? 'fenced' : 'failed');
+    this.#stopping = true;
+    this.#abortAll(error);
+    this.#rejectAll(error);
+    this.#firstFailure?.(error);
+  }
+
+  #abortAll(reason: unknown): void {
+    this.#abort.abort(reason);
+    this.#continuity.end(reason);
+  }
+
+  #rejectAll(error: unknown): void {
+    this.#waiters.rejectAll(error);
+    this.#snapshots.rejectAll(error);
+  }
+}

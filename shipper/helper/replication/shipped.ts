@@ -1,0 +1,70 @@
+/** What is in the bucket, and what it took to bring it there. */
+import { formatChecksum } from '../../../replica/format/page-hashes.ts';
+import { formatPosition } from '../../../replica/terms/position.ts';
+import type { ShipperStatus, Synced } from '../../protocol.ts';
+import type { Begun } from '../beginning/begin-shipping.ts';
+import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
+import type { Place } from './sync-waiters.ts';
+
+type Facts = 'generation' | 'reason' | 'position' | 'checksum' | 'committed' | 'uploaded';
+type Counts = 'segments' | 'snapshots' | 'bytes';
+
+export class Shipped {
+  #end: (Place & { readonly point: CapturePoint }) | undefined;
+  #reason: string | undefined;
+  #at: number | undefined;
+  #segments = 0;
+  #snapshots = 0;
+  #bytes = 0;
+
+  /** The end of what is in the bucket; undefined before the first state is. */
+  get end(): (Place & { readonly point: CapturePoint }) | undefined {
+    return this.#end;
+  }
+
+  /** A generation was started or is gone on with. */
+  began(era: number, { point, reached, reason, segments, snapshots, bytes }: Begun): void {
+    this.#end = { era, index: point.index, offset: 0, point: reached };
+    this.#reason = reason ?? this.#reason;
+    this.#segments += segments;
+    this.#snapshots += snapshots;
+    this.#bytes += bytes;
+  }
+
+  segment(era: number, { index, end, after, bytes }: CapturedSegment, now: number): void {
+    this.#end = { era, index, offset: end, point: after };
+    this.#at = now;
+    this.#segments++;
+    this.#bytes += bytes.length;
+  }
+
+  /** `size` 0 when the snapshot was there already. */
+  snapshot(size: number): void {
+    if (size > 0) this.#snapshots++;
+    this.#bytes += size;
+  }
+
+  /** What `sync()` answers for the end of what is in the bucket. */
+  synced(): Synced | undefined {
+    return this.#end && told(this.#end.point);
+  }
+
+  facts(): Pick<ShipperStatus, Facts | Counts> {
+    return {
+      ...(this.#end && {
+        generation: this.#end.point.generation,
+        ...told(this.#end.point),
+        committed: this.#end.point.state.time,
+      }),
+      ...(this.#reason !== undefined && { reason: this.#reason }),
+      ...(this.#at !== undefined && { uploaded: this.#at }),
+      segments: this.#segments,
+      snapshots: this.#snapshots,
+      bytes: this.#bytes,
+    };
+  }
+}
+
+function told(point: CapturePoint): Synced {
+  return { position: formatPosition(point), checksum: formatChecksum(point.state.checksum) };
+}

@@ -1,0 +1,39 @@
+/** Who has asked for a snapshot and not been answered yet. */
+import { SeawallError } from '../../../replica/terms/errors.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
+
+export class SnapshotRequests {
+  #asked: { readonly resolve: (key: string) => void; readonly reject: (error: unknown) => void }[] = [];
+
+  get waiting(): boolean {
+    return this.#asked.length > 0;
+  }
+
+  /** Resolves with the key of the snapshot that is made next. */
+  ask(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#asked.push({ resolve, reject });
+    });
+  }
+
+  /** One snapshot for all who have asked by now. What `make` throws is told to them, and thrown on. */
+  async answer(make: () => Promise<string>): Promise<void> {
+    const asked = this.#asked;
+    this.#asked = [];
+    try {
+      const key = await make();
+      for (const { resolve } of asked) resolve(key);
+    } catch (error) {
+      for (const { reject } of asked) reject(error instanceof ContinuityLost ? interrupted(error) : error);
+      throw error;
+    }
+  }
+
+  rejectAll(error: unknown): void {
+    for (const { reject } of this.#asked.splice(0)) reject(error);
+  }
+}
+
+function interrupted({ message }: ContinuityLost): SeawallError {
+  return new SeawallError('refused', 'SNAPSHOT_INTERRUPTED', `no snapshot was made: ${message}; ask again later`);
+}

@@ -1,0 +1,82 @@
+/**
+ * One timer for all databases of the helper: looks at each in turn. One that has news, or had some a moment ago, is
+ * looked at again soon; the quiet ones are looked at less often the more of them there are.
+ */
+import { setImmediate as breathe } from 'node:timers/promises';
+
+/** What a look found: commits that wait, more than can wait, none, or a failure that is better left alone for a while. */
+export type PollResult = 'news' | 'behind' | 'quiet' | 'failed';
+
+/** Milliseconds between two looks. A look that finds nothing reads 136 bytes. */
+const SOON = 40;
+const AT_ONCE = 15;
+const AFTER_FAILURE = 1000;
+/** For so long after its last news a database is looked at soon, milliseconds. */
+const LIVELY = 2000;
+/** Milliseconds that each quiet database adds to the time between two looks at any of them. */
+const PER_DATABASE = 1;
+/** The timer's shortest pause, and how long looks go on before the process hears what else there is, milliseconds. */
+const SHORTEST_PAUSE = 5;
+const SLICE = 10;
+
+interface Member {
+  readonly look: () => PollResult;
+  readonly atLeastEvery: number;
+  due: number;
+  news: number;
+}
+
+export class PollSchedule {
+  readonly #members = new Set<Member>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking = false;
+
+  /**
+   * Looks from now on, again and again, at least every so many milliseconds unless looks fail; the answer ends it.
+   * `look` must not throw.
+   */
+  add(look: () => PollResult, atLeastEvery: number): () => void {
+    const member = { look, atLeastEvery, due: 0, news: performance.now() };
+    this.#members.add(member);
+    this.#schedule();
+    return () => {
+      this.#members.delete(member);
+      if (this.#members.size === 0) clearTimeout(this.#timer);
+    };
+  }
+
+  #schedule(): void {
+    if (this.#looking || this.#members.size === 0) return;
+    let due = Infinity;
+    for (const member of this.#members) due = Math.min(due, member.due);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#round(), Math.max(due - performance.now(), SHORTEST_PAUSE));
+  }
+
+  async #round(): Promise<void> {
+    this.#looking = true;
+    let slice = performance.now();
+    for (const member of [...this.#members]) {
+      if (member.due > slice || !this.#members.has(member)) continue;
+      this.#look(member);
+      if (performance.now() - slice < SLICE) continue;
+      await breathe();
+      slice = performance.now();
+    }
+    this.#looking = false;
+    this.#schedule();
+  }
+
+  #look(member: Member): void {
+    const found = member.look();
+    const now = performance.now();
+    if (found === 'news' || found === 'behind') member.news = now;
+    member.due = now + this.#pause(found, now - member.news > LIVELY, member.atLeastEvery);
+  }
+
+  #pause(found: PollResult, quiet: boolean, atLeastEvery: number): number {
+    if (found === 'failed') return AFTER_FAILURE;
+    const soon = found === 'behind' ? AT_ONCE : SOON;
+    return Math.min(quiet ? Math.max(soon, this.#members.size * PER_DATABASE) : soon, atLeastEvery);
+  }
+}

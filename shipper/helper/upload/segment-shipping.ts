@@ -1,0 +1,76 @@
+/**
+ * Ships captured segments one by one, under a claim that is looked at again with each new index, and after every
+ * failure: a bucket that was away may come back as another one, empty, or with a claim of someone else's in it.
+ */
+import { readClaim } from '../../../replica/catalogue/claim.ts';
+import { isKind } from '../../../replica/terms/errors.ts';
+import type { Store } from '../../../replica/store/store.ts';
+import type { CapturedSegment } from '../capture/capture.ts';
+import type { Owner } from './claim.ts';
+import { Fenced, retryForever, takenOver, uploadSegment, type UploadSettings } from './uploader.ts';
+
+/** `replica-lost`: there is no claim any more; someone emptied the bucket or the replica. */
+export type LostClaim = 'replica-lost' | 'claim-damaged';
+
+export class SegmentShipping {
+  readonly #store: Store;
+  readonly #owner: Owner;
+  readonly #upload: UploadSettings;
+  #claimedIndex = -1;
+  /** Something failed since the claim was looked at last. */
+  #doubt = false;
+
+  constructor(store: Store, owner: Owner, upload: UploadSettings) {
+    this.#store = store;
+    this.#owner = owner;
+    this.#upload = {
+      ...upload,
+      onFailure: (...failure) => {
+        this.#doubt = true;
+        upload.onFailure(...failure);
+      },
+    };
+  }
+
+  /** The claim was just taken, for this index on. */
+  claimed(index: number): void {
+    this.#claimedIndex = index;
+    this.#doubt = false;
+  }
+
+  /**
+   * Tries for as long as it takes. Anything but `shipped` names why nothing can follow on this segment. Throws Fenced
+   * once the claim is another's.
+   */
+  async ship(segment: CapturedSegment, signal: AbortSignal): Promise<'shipped' | 'contested' | LostClaim> {
+    const upload = { ...this.#upload, signal };
+    try {
+      await uploadSegment(this.#store, segment, upload);
+      // After the upload: whoever took the claim before it has looked for this key, or will meet it.
+      if (segment.index === this.#claimedIndex && !this.#doubt) return 'shipped';
+      const lost = await this.checkClaim(signal);
+      if (lost !== undefined) return lost;
+      this.claimed(segment.index);
+      return 'shipped';
+    } catch (error) {
+      if (!(error instanceof Fenced)) throw error;
+      // Where the claim is ours, the key was left by a writer that lost it.
+      return (await this.checkClaim(signal)) ?? 'contested';
+    }
+  }
+
+  /** How the claim was lost, if it was; throws Fenced when another shipper took the replica over. */
+  checkClaim(signal: AbortSignal): Promise<LostClaim | undefined> {
+    return retryForever({ ...this.#upload, signal }, async () => {
+      try {
+        const found = await readClaim(this.#store);
+        if (found === undefined) return 'replica-lost';
+        if (found.claim.owner === this.#owner.owner) return undefined;
+        throw takenOver(found.claim.holder);
+      } catch (error) {
+        if (isKind(error, 'corrupt')) return 'claim-damaged';
+        throw error;
+      }
+    });
+  }
+}

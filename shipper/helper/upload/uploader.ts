@@ -1,0 +1,68 @@
+/**
+ * Puts segments into the bucket, in order, each exactly once.
+ *
+ * Every key is created, never replaced. When a key is there already, its bytes decide: the same WAL bytes are this
+ * history (an acknowledgement was lost, or a former helper got so far), anything else is another writer's.
+ */
+import { isKind, SeawallError } from '../../../replica/terms/errors.ts';
+import { decodeSegment, parseSegmentHeader } from '../../../replica/format/segment.ts';
+import { CLAIM_KEY, parseKey } from '../../../replica/terms/layout.ts';
+import { retry } from '../../../replica/runtime/retry.ts';
+import type { Store } from '../../../replica/store/store.ts';
+import type { CapturedSegment } from '../capture/capture.ts';
+
+/** Another writer owns the replica; this one must stop. */
+export class Fenced extends SeawallError {
+  constructor(message: string, key: string) {
+    super('conflict', 'FENCED', message, { key });
+  }
+}
+
+/** The claim is another shipper's. */
+export function takenOver(holder = 'unknown'): Fenced {
+  return new Fenced(`another shipper (${holder}) took the replica over; this one stops`, CLAIM_KEY);
+}
+
+export interface UploadSettings {
+  readonly retryMax: number;
+  readonly signal: AbortSignal;
+  /** Told of every failed try. */
+  readonly onFailure: (error: unknown, failures: number, delay: number) => void;
+}
+
+/** Uploads one segment, for as long as it takes. Throws {@link Fenced}, or the signal's reason when it is aborted. */
+export async function uploadSegment(store: Store, segment: CapturedSegment, settings: UploadSettings): Promise<void> {
+  await retryForever(settings, async () => {
+    try {
+      await store.put(segment.key, segment.bytes, 'absent');
+    } catch (error) {
+      if (!isKind(error, 'conflict')) throw error;
+      await adopt(store, segment);
+    }
+  });
+}
+
+/** Repeats an operation until it succeeds, pausing longer and longer; fencing and aborts end it. */
+export function retryForever<T>(settings: UploadSettings, operation: () => Promise<T>): Promise<T> {
+  return retry(operation, {
+    attempts: Number.POSITIVE_INFINITY,
+    baseMs: Math.min(250, settings.retryMax),
+    capMs: settings.retryMax,
+    signal: settings.signal,
+    retryable: (error) => !(error instanceof Fenced),
+    onRetry: settings.onFailure,
+  });
+}
+
+/** Accepts an object that is there already if it holds the same stretch of the same WAL. */
+async function adopt(store: Store, segment: CapturedSegment): Promise<void> {
+  const { body } = await store.get(segment.key);
+  const name = parseKey(segment.key);
+  const found = parseSegmentHeader(body);
+  const ours = parseSegmentHeader(segment.bytes);
+  if (found !== undefined && ours !== undefined && !('needs' in found) && !('needs' in ours) && name !== undefined) {
+    const same = decodeSegment(body, found, name.codec).equals(decodeSegment(segment.bytes, ours, name.codec));
+    if (same) return;
+  }
+  throw new Fenced(`${segment.key} was written by another shipper; this one stops`, segment.key);
+}
