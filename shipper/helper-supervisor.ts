@@ -1,6 +1,7 @@
 /**
  * Keeps one helper process running for as long as anything is to be shipped: starts it for the first shipment, ends
- * it after the last, and starts another when it ends unasked.
+ * it after the last, and starts another when it ends unasked: at once, then later and later (0.1 to 30 s). Only the end
+ * of the process counts. A helper that stands still or is slow holds its locks, and is waited for.
  */
 import { backoffDelay } from '../replica/runtime/retry.ts';
 import { HelperEnded, HelperProcess } from './helper-process.ts';

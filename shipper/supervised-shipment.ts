@@ -1,4 +1,11 @@
-/** One start of a shipper, until its stop, across as many helper processes as it takes. */
+/**
+ * One start of a shipper, until its stop, across as many helper processes as it takes.
+ *
+ * A new helper takes the state lock that the end of the dead one released, goes on under the same owner, and ships the
+ * difference. Questions that had no answer are asked again, so `sync()` keeps its promise across helpers. The owner is
+ * the same only while the claim says so: a replica that was taken over in the meantime is not taken back, and the
+ * shipper is `fenced`.
+ */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../replica/terms/errors.ts';

@@ -2,7 +2,8 @@
  * The two ways content is compressed. Both give blocks that are encoded, checked, decoded and copied alone; an object
  * is prologue, blocks, epilogue, which any stock tool for the codec decodes as a whole.
  *
- * - `lz4`: one LZ4 frame; the default, since Litestream restores it.
+ * - `lz4`: one LZ4 frame; the default, since Litestream restores it. The library is WebAssembly: the same file on every
+ *   platform and in Lambda, and faster here than the native binding (285 against 165 MB/s).
  * - `zstd`: one zstd frame per block; smaller, at about the same speed. Prologue and epilogue are empty.
  */
 import * as zlib from 'node:zlib';

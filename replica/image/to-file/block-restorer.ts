@@ -1,6 +1,11 @@
 /**
  * Writes the blocks of a snapshot of ours into a file, in whatever order they come, side by side with the WAL: while
- * that is still read, threads already write blocks, without those pages that it is known to have by then.
+ * that is still read, threads already write blocks, without those pages that it is known to have by then. What the WAL's
+ * writer writes or cuts off meanwhile waits for the blocks that were begun before, while no other begins.
+ *
+ * A thread does all from the request to the write: it gets a ticket (read-ticket.ts), reads the range into its own memory,
+ * unpacks it, hashes its pages and writes them. Whatever fails there is done again by the main thread, which repeats,
+ * resumes and names what is wrong. Starting is what a thread costs: some 60 ms of a processor, 40 of them Node.js' own.
  */
 import { withKey } from '../../terms/errors.ts';
 import { BLOCK_SIZE } from '../../format/block-size.ts';

@@ -1,4 +1,10 @@
-/** Starts a generation: the claim to it, and a snapshot of the whole database. */
+/**
+ * Starts a generation: the claim to it, and a snapshot of the whole database.
+ *
+ * Right after a seal everything is in the database file. A reader that begins then reads the file alone and keeps every
+ * checkpoint out until it ends, so the file stands still while the app goes on writing to the WAL. It is read twice, for
+ * the page hashes and for the upload, and the two must agree.
+ */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../../replica/format/codec.ts';
 import { PageHashes } from '../../../replica/format/page-hashes.ts';

@@ -1,4 +1,20 @@
-/** What to do about the WAL's length, decided from numbers alone. */
+/**
+ * What to do about the WAL's length, decided from numbers alone.
+ *
+ * A checkpoint is PASSIVE, from 4 MiB of WAL on, and blocks nobody. RESTART and TRUNCATE are never used. Once everything
+ * is copied, whoever did it, the index is sealed without a lock, and the app's next commit restarts the WAL. Under a
+ * steady load that never happens by itself, so from 16 MiB on the helper takes the write lock for the few milliseconds
+ * that the tail needs.
+ *
+ * While a reader of the app keeps old frames needed, nothing is forced, and attempts come further and further apart. An
+ * app that commits faster than its frames are captured is let go on: its index stays open while there is more to capture
+ * than can be kept in memory. Only an app that is ahead by sixteen indexes, and by as much as staging may hold, is held
+ * back, in slices of some 15 ms, so that the WAL ends somewhere.
+ *
+ * A checkpoint makes the disk take the WAL first, and after a move of the pin the app's next commit mostly begins one
+ * before the helper does. So if more than 8 MiB wait, the disk is asked for them beforehand (`fdatasync` in a thread),
+ * and the next checkpoint begins no sooner than four times what the last one took.
+ */
 
 export interface WalPressure {
   /** Committed frames in the WAL that belong to the present index. */

@@ -2,6 +2,13 @@
  * Follows the live WAL: notes commits, moves the pin, checkpoints, seals indexes, and captures frames into staging.
  *
  * Everything here is synchronous, so that nothing comes between a decision and its effect within this process.
+ *
+ * What the pin costs the app is a matter of when it moves. SQLite checkpoints within the commit that finds 1,000 frames
+ * in the WAL, and within every later one while a reader keeps the WAL from its restart. With a pin that moved at each
+ * look, that was two fsyncs for most commits: the p99 at 200 commits a second was thirty times that of plain SQLite. So
+ * the pin stays where it is while the app is busy, for a second at most, and a WAL of 500 frames or more is ended
+ * together with the upload of its commits, or into staging if the upload is overdue: both leave such checkpoints nothing
+ * to do.
  */
 import type { Codec } from '../../../replica/format/codec.ts';
 import type { PageHashes } from '../../../replica/format/page-hashes.ts';

@@ -2,7 +2,9 @@
  * Staging: segments that were captured and are not in the bucket yet.
  *
  * In fair weather it is empty: frames stay in the WAL until their segment is uploaded. When the WAL must move on
- * before (the store is slow or away), segments wait here, in files under their keys' order, up to a bound.
+ * before (the store is slow or away), segments wait here, in files under their keys' order, up to a bound. Beyond it, or
+ * if their disk fails, all of them are dropped at once, and the difference is shipped when the store is back. A copy of
+ * every frame on disk would double the writes for the rare case that the store is away.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,6 +2,11 @@
  * The database as a held snapshot has it. As a rule everything is in the database file, which nobody changes meanwhile.
  * Where the app kept frames from being copied there, the newest of them lie over it: those stay in the WAL, and copying
  * changes no page of the file but those that are read out of the WAL here.
+ *
+ * An app can keep an index from ending: a read transaction that never ends, a writer of many minutes, a full disk. A
+ * start does not wait for that, nor does continuity that is to be regained: after a second the snapshot begins at the
+ * newest frame. The price is that the next index, if the WAL is not restarted before, repeats the WAL from its start;
+ * the states inside that run are no restore points. Only `snapshot()`, whose place is the end of an index, waits.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';

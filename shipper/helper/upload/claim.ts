@@ -1,3 +1,11 @@
+/**
+ * One writer: the claim names the shipper that owns the replica, and is replaced only under the ETag that was read.
+ *
+ * A former shipper that is still at work writes next at the end of the replica or, if it has just ended its index, at
+ * the start of the next one. Resuming writes at both (difference.ts), each a key that only one can create: the former
+ * one stops, `fenced`, or was faster and what it wrote is followed on. The claim is read again after the first upload of
+ * each index.
+ */
 import { findClaim, writeClaim, readClaim } from '../../../replica/catalogue/claim.ts';
 import { isKind, SeawallError, type Claim, type Store } from '../../../replica/index.ts';
 import { CLAIM_KEY } from '../../../replica/terms/layout.ts';
