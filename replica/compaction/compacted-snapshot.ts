@@ -3,6 +3,7 @@ import { isKind } from '../terms/errors.ts';
 import { codec as codecNamed, DEFAULT_ZSTD_LEVEL } from '../format/codec.ts';
 import { DEFAULT_MEMORY, LEAST_MEMORY, openImage } from '../image/image.ts';
 import type { CodecName } from '../terms/layout.ts';
+import { pagesPerBlock } from '../format/snapshot.ts';
 import { patchSnapshot } from './patch-snapshot.ts';
 import type { RestorePlan } from '../plan/plan.ts';
 import { isBlockSnapshot, openSnapshot, readSnapshotFacts } from '../objects/snapshot-reader.ts';
@@ -23,8 +24,8 @@ export interface CompactedSnapshot {
   readonly copied: number;
   /**
    * `patched`: only changed blocks were made anew. `passed-on`: the same, but the store does not copy, so the unchanged
-   * ones were read and written. `rewritten`: all blocks were, since the snapshot before has another codec, or is another
-   * program's.
+   * ones were read and written. `rewritten`: all blocks were, because the snapshot before has another codec or block
+   * size, or is another program's.
    */
   readonly how: 'patched' | 'passed-on' | 'rewritten';
 }
@@ -63,7 +64,8 @@ export async function makeSnapshot(
     ...(base?.file && { file: base.file }),
   };
   const old = await openSnapshot(store, generation.id, snapshot);
-  if (!isBlockSnapshot(old) || codec.name !== snapshot.codec) {
+  const alike = isBlockSnapshot(old) && old.footer.blockPages === pagesPerBlock(old.facts.pageSize);
+  if (!alike || codec.name !== snapshot.codec) {
     const image = await openImage(store, plan, { memory });
     const { pages, pageSize } = image;
     if (pages === undefined) return undefined;

@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { corrupt, SeawallError } from '../terms/errors.ts';
 import type { CodecName } from '../terms/layout.ts';
 import { isPageSize } from '../wal/format.ts';
-import { BLOCK_SIZE } from './block-size.ts';
+import { BLOCK_SIZE, isReadableBlock } from './block-size.ts';
 import type { DatabaseState } from '../terms/database-state.ts';
 import { safeNumber, checkEnvelope } from './envelope.ts';
 import { MAX_SKIPPABLE, parseSkippableHead, skippableHead, SKIPPABLE_OVERHEAD } from './skippable-frame.ts';
@@ -55,6 +55,7 @@ export type CoreFacts = Omit<SnapshotFacts, 'reason' | 'parent' | 'file'>;
 export interface SnapshotFooter {
   readonly facts: CoreFacts;
   readonly codec: CodecName;
+  /** Pages in each block but the last; {@link pagesPerBlock} unless another release wrote the object. */
   readonly blockPages: number;
   readonly blocks: number;
   /** Offset of the trailer frame in the object. */
@@ -69,7 +70,7 @@ export interface BlockEntry {
   readonly crc: number;
 }
 
-/** Pages in a block: 1 MiB of them. */
+/** Pages in a block of a snapshot that is written: 1 MiB of them. */
 export function pagesPerBlock(pageSize: number): number {
   return BLOCK_SIZE / pageSize;
 }
@@ -158,7 +159,10 @@ export function endsWithFooter(end: Buffer): boolean {
   return end.length >= FOOTER_LENGTH && end.subarray(-FOOTER_LENGTH, -FOOTER_LENGTH + 8).equals(FOOTER_SIGNATURE);
 }
 
-/** Parses the last bytes of a snapshot of `size` bytes. */
+/**
+ * Parses the last bytes of a snapshot of `size` bytes. Throws `corrupt` (FOOTER_…, SNAPSHOT_FOOTER), or `unsupported` for
+ * another version (FOOTER_VERSION) or a block size that readers have no buffers for (SNAPSHOT_BLOCK_SIZE).
+ */
 export function parseFooter(end: Buffer, size: number): SnapshotFooter {
   if (!endsWithFooter(end)) throw corrupt('SNAPSHOT_FOOTER', 'no snapshot footer at the end of the object');
   const footer = end.subarray(-FOOTER_LENGTH);
@@ -173,11 +177,19 @@ export function parseFooter(end: Buffer, size: number): SnapshotFooter {
     hashesCrc: footer.readUInt32LE(80),
     tableCrc: footer.readUInt32LE(84),
   };
+  if (!isReadableBlock(parsed.blockPages, facts.pageSize)) {
+    throw new SeawallError(
+      'unsupported',
+      'SNAPSHOT_BLOCK_SIZE',
+      `its blocks hold ${parsed.blockPages} pages of ${facts.pageSize} bytes; this release reads blocks of a power of ` +
+        `two up to ${BLOCK_SIZE} bytes. Use a newer release.`,
+      { actual: parsed.blockPages },
+    );
+  }
   const trailer = SKIPPABLE_OVERHEAD + facts.pages * PAGE_HASH + parsed.blocks * TABLE_ENTRY + FOOTER_LENGTH;
   if (
     footer.readUInt16LE(10) > 1 ||
-    parsed.blockPages !== pagesPerBlock(facts.pageSize) ||
-    parsed.blocks !== blockCount(facts.pages, facts.pageSize) ||
+    parsed.blocks !== Math.ceil(facts.pages / parsed.blockPages) ||
     parsed.trailerStart + trailer !== size
   ) {
     throw corrupt('SNAPSHOT_FOOTER', 'impossible values in the snapshot footer');

@@ -5,6 +5,7 @@ import { codec as codecNamed, type Codec } from '../format/codec.ts';
 import { formatChecksum, PageHashes } from '../format/page-hashes.ts';
 import {
   PAGE_HASH,
+  pagesPerBlock,
   parseSnapshotHeader,
   SNAPSHOT_HEADER_LENGTH,
   type BlockEntry,
@@ -141,20 +142,31 @@ export class BlockSnapshot {
   }
 
   /**
-   * The database file from its start, in pieces of 1 MiB (the last may be shorter). Pieces for which `want` says no come
-   * as undefined and are not fetched.
+   * The database file from its start, in pieces of 1 MiB (the last may be shorter), whatever the snapshot's own block
+   * size. Pieces for which `want` returns false come as undefined and are not fetched.
    */
-  async *blocks(want?: (block: number) => boolean): AsyncGenerator<Buffer | undefined> {
-    const fetched = mapOrdered(this.runs(want), RUNS_AHEAD, async (run) => ({
+  async *blocks(want: (piece: number) => boolean = () => true): AsyncGenerator<Buffer | undefined> {
+    const inPiece = pagesPerBlock(this.facts.pageSize) / this.footer.blockPages;
+    const pieces = Math.ceil(this.table.length / inPiece);
+    const runs = this.runs((block) => want(Math.floor(block / inPiece)));
+    const fetched = mapOrdered(runs, RUNS_AHEAD, async (run) => ({
       run,
       stored: await this.stored(run.first, run.last),
     }));
-    let block = 0;
+    let piece = 0;
+    let held: Buffer[] = [];
     for await (const { run, stored } of fetched) {
-      for (; block < run.first; block++) yield undefined;
-      for (const bytes of stored) yield this.decode(block++, bytes);
+      for (; piece < Math.floor(run.first / inPiece); piece++) yield undefined;
+      for (const [i, bytes] of stored.entries()) {
+        const block = run.first + i;
+        held.push(this.decode(block, bytes));
+        if ((block + 1) % inPiece !== 0 && block + 1 < this.table.length) continue;
+        yield held.length === 1 ? held[0]! : Buffer.concat(held);
+        held = [];
+        piece++;
+      }
     }
-    for (; block < this.table.length; block++) yield undefined;
+    for (; piece < pieces; piece++) yield undefined;
   }
 
   /** The hash of every page, checked against the trailer's CRC and the database checksum. */

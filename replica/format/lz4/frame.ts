@@ -7,7 +7,7 @@
  */
 import { compress } from 'lz4-wasm-nodejs';
 import { corrupt, SeawallError } from '../../terms/errors.ts';
-import { BLOCK_SIZE } from '../block-size.ts';
+import { BLOCK_SIZE, LZ4_BLOCK_DESCRIPTOR } from '../block-size.ts';
 import { ByteSource } from '../byte-source.ts';
 import { formerFrames, packFrames, type FrameGrid } from './wal-encoder.ts';
 import { lz4BlockData, STORED_RAW } from './block-decoder.ts';
@@ -21,14 +21,13 @@ const FLAG_BLOCK_CHECKSUM = 0x10;
 const FLAG_CONTENT_SIZE = 0x08;
 const FLAG_CONTENT_CHECKSUM = 0x04;
 const FLAG_DICTIONARY = 0x01;
-const BLOCK_SIZE_1_MIB = 0x60;
 const END_MARK = Buffer.alloc(4);
 
 /** The bytes that open a frame. */
 export function lz4Prologue(contentChecksum: boolean): Buffer {
   const descriptor = Buffer.from([
     FLAG_VERSION | FLAG_INDEPENDENT | (contentChecksum ? FLAG_CONTENT_CHECKSUM : 0),
-    BLOCK_SIZE_1_MIB,
+    LZ4_BLOCK_DESCRIPTOR,
   ]);
   const bytes = Buffer.alloc(7);
   bytes.writeUInt32LE(MAGIC, 0);

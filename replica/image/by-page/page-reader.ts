@@ -74,6 +74,8 @@ class ReplicaState implements PastState {
   readonly #places: WalPlaces;
   readonly #cache: ReadCache;
   readonly #blocks: BlockSnapshot | ForeignBlocks;
+  /** Bytes of a block of the snapshot, but for the last. */
+  readonly #blockSize: number;
   /** Pages from this one on are not the snapshot's. */
   readonly #beyond: number;
   #closed = false;
@@ -92,6 +94,7 @@ class ReplicaState implements PastState {
     this.#places = places;
     this.#cache = cache;
     this.#blocks = isBlockSnapshot(snapshot) ? snapshot : new ForeignBlocks(snapshot);
+    this.#blockSize = isBlockSnapshot(snapshot) ? snapshot.footer.blockPages * size.pageSize : BLOCK_SIZE;
     this.#beyond = Math.min(walk.fewest, snapshot.facts?.pages ?? Number.MAX_SAFE_INTEGER) + 1;
     this.position = formatPosition({ generation: plan.generation.id, ...walk.end });
     this.time = plan.time;
@@ -127,9 +130,9 @@ class ReplicaState implements PastState {
     const segment = this.#places.segmentOf(page);
     if (segment !== undefined) return this.#cache.get(nameOf(page), pageSize, () => this.#fromWal(page, segment));
     if (page >= this.#beyond) return Buffer.alloc(pageSize); // no one ever wrote it
-    const block = Math.floor(((page - 1) * pageSize) / BLOCK_SIZE);
-    const raw = await this.#cache.get(`block ${block}`, BLOCK_SIZE, () => this.#block(block));
-    const at = (page - 1) * pageSize - block * BLOCK_SIZE;
+    const block = Math.floor(((page - 1) * pageSize) / this.#blockSize);
+    const raw = await this.#cache.get(`block ${block}`, this.#blockSize, () => this.#block(block));
+    const at = (page - 1) * pageSize - block * this.#blockSize;
     if (at + pageSize > raw.length) return Buffer.alloc(pageSize); // behind the end of another program's snapshot
     return raw.subarray(at, at + pageSize);
   }
@@ -139,7 +142,7 @@ class ReplicaState implements PastState {
     const { key } = this.#blocks;
     const [raw, hashes] = await Promise.all([this.#blocks.block(block), this.#blocks.hashesOf(block)]);
     const { pageSize } = this;
-    const before = (block * BLOCK_SIZE) / pageSize;
+    const before = (block * this.#blockSize) / pageSize;
     for (let i = 0; i * pageSize < raw.length; i++) {
       const content = raw.subarray(i * pageSize, (i + 1) * pageSize);
       checkPage('SNAPSHOT_PAGE_HASH', key, before + i + 1, content, hashes.readBigUInt64LE(i * PAGE_HASH));
