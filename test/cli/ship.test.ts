@@ -8,6 +8,7 @@ import Database from 'better-sqlite3';
 import { shipCommand } from '../../cli/commands/ship.ts';
 import { settle } from '../../shipper/options.ts';
 import { Scratch } from '../history/scratch.ts';
+import { until } from '../until.ts';
 import { errorOf, Running, seawall, seawallJson, type Json } from './seawall.ts';
 import { assertSameBytes } from '../history/same-bytes.ts';
 
@@ -83,13 +84,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function gone(pid: number): Promise<void> {
-  const until = performance.now() + 20_000;
-  while (isAlive(pid)) {
-    assert.ok(performance.now() < until, 'the helper did not end');
-    await sleep(20);
-  }
-}
+const gone = (pid: number): Promise<void> => until(() => !isAlive(pid));
 
 test('every option of the shipper is a flag, and the other way round', () => {
   const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -5,11 +5,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openStore, restore } from '../../replica/index.ts';
 import { Shipper } from '../../shipper/index.ts';
 import { Scratch } from '../history/scratch.ts';
+import { until } from '../until.ts';
 import { start, startExample } from './run.ts';
 
 async function rowsRestored(replica: string, path: string, table: string): Promise<number> {
@@ -43,9 +43,7 @@ test('better-sqlite3.ts: stopped by SIGTERM, everything is shipped', async () =>
   using scratch = new Scratch();
   const running = startExample('better-sqlite3.ts', ['tides.db', 'bucket/tides'], scratch.path);
   const database = join(scratch.path, 'tides.db');
-  const limit = Date.now() + 20_000;
-  while (!existsSync(database) && Date.now() < limit) await sleep(50);
-  await sleep(1500);
+  await running.printed('shipped');
   running.kill('SIGTERM');
   const { code, out, err } = await running.ended;
   assert.equal(code, 0, err);
@@ -63,8 +61,7 @@ test('python/app.py: shipped from beside it', { skip: python ? false : 'no pytho
   const replica = join(scratch.path, 'bucket');
   const script = fileURLToPath(new URL('../../examples/python/app.py', import.meta.url));
   const app = start('python3', [script, database, '20'], scratch.path);
-  const limit = Date.now() + 20_000;
-  while (!existsSync(`${database}-wal`) && Date.now() < limit) await sleep(20);
+  await Promise.race([until(() => existsSync(`${database}-wal`)), app.ended]);
   const shipper = new Shipper({ database, replica, syncInterval: '100ms' });
   await shipper.start();
   const { code, err } = await app.ended;

@@ -153,7 +153,7 @@ describe('time running out', () => {
     });
     const began = performance.now();
     const { result, metrics } = await metricsOf(() => deliver([...bodies, bodies[0]!, TEST_EVENT], 10_400));
-    assert.ok(performance.now() - began < 3000, 'it ended in time');
+    assert.ok(performance.now() - began < 10_400, 'it ended in time');
     assert.deepEqual(result, failing('m0', 'm1', 'm2'));
     assert.equal(total(metrics, 'CompactionFailed'), 0, 'to run out of time is no failure of the database');
     assert.deepEqual([await snapshots('slow'), await snapshots('waiting')], [1, 1]);

@@ -25,9 +25,10 @@ export type Fault =
   | { readonly kind: 'cut' }
   /**
    * Carries the operation out and answers `latency` milliseconds later, so that a client that gives up meanwhile does
-   * not know. With `delay: 'operation'` the wait comes first.
+   * not know. With `delay: 'operation'` the wait comes first. With a promise as `latency` the answer comes once that
+   * has resolved, however long the test takes for what it does meanwhile.
    */
-  | { readonly kind: 'slow'; readonly latency: number; readonly delay?: 'answer' | 'operation' }
+  | { readonly kind: 'slow'; readonly latency: number | Promise<unknown>; readonly delay?: 'answer' | 'operation' }
   /** Carries the operation out and destroys the connection in place of the answer. */
   | { readonly kind: 'lost-ack' }
   /** Never answers, and does nothing. */

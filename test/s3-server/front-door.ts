@@ -37,6 +37,7 @@ export class FrontDoor {
   readonly #sockets = new Set<Socket>();
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #closed = Promise.withResolvers<undefined>();
   #isPaused = false;
 
   constructor(options: FrontDoorOptions) {
@@ -79,6 +80,7 @@ export class FrontDoor {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#closed.resolve(undefined);
     const closed = new Promise<void>((resolve) =>
       this.#server.close(() => {
         resolve();
@@ -165,11 +167,15 @@ export class FrontDoor {
   }
 
   async #delay(faults: readonly Fault[], when: 'operation' | 'answer'): Promise<void> {
-    let latency = 0;
+    const { signal } = this.#closing;
+    let milliseconds = 0;
     for (const fault of faults) {
-      if (fault.kind === 'slow' && (fault.delay ?? 'answer') === when) latency += fault.latency;
+      if (fault.kind !== 'slow' || (fault.delay ?? 'answer') !== when) continue;
+      if (typeof fault.latency === 'number') milliseconds += fault.latency;
+      else await Promise.race([fault.latency, this.#closed.promise]);
     }
-    if (latency > 0) await wait(latency, undefined, { signal: this.#closing.signal });
+    signal.throwIfAborted();
+    if (milliseconds > 0) await wait(milliseconds, undefined, { signal });
   }
 
   async #carryOut(exchange: Exchange, target: RequestTarget): Promise<S3Response> {

@@ -5,13 +5,15 @@ import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { restore, type Restored, type RestoreOptions } from '../../replica/restore/restore.ts';
 import { openStore } from '../../replica/store/open.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
 import { startS3Server } from '../s3-server/index.ts';
+import { until } from '../until.ts';
 import { Shipper, type ShipperOptions } from '../../shipper/index.ts';
+
+export { PATIENCE, until } from '../until.ts';
 
 export type Server = Awaited<ReturnType<typeof startS3Server>>;
 
@@ -197,17 +199,6 @@ export async function crash(shipper: Shipper): Promise<void> {
     if (shipper.pid !== undefined && alive(shipper.pid)) process.kill(shipper.pid, 'SIGKILL');
     return over;
   });
-}
-
-/** Milliseconds after which something that is waited for will not come any more, however slow the machine is. */
-const PATIENCE = 100_000;
-
-export async function until(done: () => boolean, limit = PATIENCE): Promise<void> {
-  const end = Date.now() + limit;
-  while (!done()) {
-    if (Date.now() > end) throw new Error(`not within ${limit} ms: ${done.toString()}`);
-    await sleep(10);
-  }
 }
 
 export function alive(pid: number): boolean {

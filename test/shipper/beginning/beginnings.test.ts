@@ -49,9 +49,10 @@ test(`whatever is committed and copied while a database begins to be followed, n
     const live = LiveDatabase.open(path);
     const until = performance.now() + MILLISECONDS;
     let beginnings = 0;
-    for (; performance.now() < until; beginnings++) await beginning(live, scratch.path, writers, random);
+    for (; performance.now() < until || beginnings <= 5; beginnings++) {
+      await beginning(live, scratch.path, writers, random);
+    }
     live.close();
-    assert.ok(beginnings > 5, `${beginnings} beginnings`);
   } finally {
     for (const writer of writers) writer.kill('SIGKILL');
   }

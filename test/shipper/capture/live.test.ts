@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -11,7 +11,7 @@ import { openStore } from '../../../replica/store/open.ts';
 import type { Generation } from '../../../replica/catalogue/generation.ts';
 import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
 import { seeds } from '../../history/seeded.ts';
-import { Scene, until } from '../scene.ts';
+import { PATIENCE, Scene, until } from '../scene.ts';
 import { append, committedIn, LEDGER_SCHEMA } from '../writers/ledger.ts';
 import { open } from '../writers/library.ts';
 import { assertSameBytes } from '../../history/same-bytes.ts';
@@ -58,11 +58,11 @@ for (const pageSize of [512, 65536]) {
     const writer = scene.writer('hostile.ts', 'better-sqlite3', String(SEED), '2500');
     assert.equal((await once(writer, 'exit'))[0], 0, RERUN);
     // The writer may be done before an index is; a few more commits in peace end one.
-    for (let i = 0; i < 100 && (await current(scene)).segments.at(-1)?.index === 0; i++) {
+    await until(async () => {
       db.exec('INSERT INTO start VALUES (randomblob(200000))');
       await shipper.sync();
-      await sleep(50);
-    }
+      return (await current(scene)).segments.at(-1)!.index > 0;
+    });
     await shipper.sync();
     const outcome = await compact(await openStore(scene.bucket), { policy: 'always', now: Date.now() });
     assert.equal(outcome.kind, 'compacted', `${'why' in outcome ? outcome.why : ''}; ${RERUN}`);
@@ -82,10 +82,11 @@ test('the schema and the data are untouched by shipping, and a shrink of the WAL
   db.exec('CREATE TABLE big (b)');
   for (let i = 0; i < 600; i++) db.exec('INSERT INTO big VALUES (randomblob(9000))');
   await shipper.sync();
-  await sleep(600);
-  db.exec('INSERT INTO big VALUES (1)');
-  await sleep(600);
-  assert.ok(readFileSync(`${scene.database}-wal`).length < 1 << 20, 'the WAL file was cut');
+  // The WAL file is cut once an index has ended and the app goes on.
+  await until(() => {
+    db.exec('INSERT INTO big VALUES (1)');
+    return statSync(`${scene.database}-wal`).size < 1 << 20;
+  });
   db.exec('DROP TABLE big');
   await shipper.stop();
   assert.deepEqual(schema(), before);
@@ -174,7 +175,7 @@ test('snapshot() makes a snapshot at the end of an index, from which restores go
   db.close();
 });
 
-test('a snapshot that waits for a long reader of the app holds no shipping up', { timeout: 60_000 }, async () => {
+test('a snapshot that waits for a long reader of the app holds no shipping up', { timeout: PATIENCE }, async () => {
   await using scene = new Scene();
   const db = ready(scene);
   db.exec('CREATE TABLE t (b)');
@@ -214,11 +215,12 @@ test('a long reader of the app keeps the WAL, not the shipping, from going on', 
     if (i % 50 === 0) await sleep(60);
   }
   await shipper.sync();
-  assert.equal((await shipper.status()).blockedBy, 'reader');
+  // A try to end the index meets whatever is in its way at that moment, an automatic checkpoint of the app too.
+  await until(async () => (await shipper.status()).blockedBy === 'reader');
   assertSameBytes(readFileSync((await scene.restore()).path), scene.image());
   reader.exec('COMMIT');
   reader.close();
-  for (let i = 0; i < 60 && (await shipper.status()).blockedBy !== undefined; i++) await sleep(100);
+  await until(async () => (await shipper.status()).blockedBy === undefined);
   db.exec('INSERT INTO t VALUES (1)');
   await shipper.sync();
   const status = await shipper.status();

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import type { Shipper } from '../../../shipper/index.ts';
 import { commits, lost, madeUpFor, ready, resumedBy, SMALL } from '../upload/outage-scene.ts';
-import { Scene } from '../scene.ts';
+import { PATIENCE, Scene, until } from '../scene.ts';
 
 /** A connection in the middle of a read transaction, on the state that is the newest now. */
 function longReader(scene: Scene): Database.Database {
@@ -20,7 +20,7 @@ const blockedBy = (scene: Scene): string[] =>
 
 test(
   'a start beside a reader that never ends ships all there is, from whatever frame',
-  { timeout: 120_000 },
+  { timeout: 2 * PATIENCE },
   async () => {
     await using scene = new Scene();
     const db = ready(scene, 300);
@@ -42,8 +42,11 @@ test(
     assert.ok(reader.inTransaction, 'it was there all the while');
     const index = indexOf((await again.status()).position!);
     reader.close();
-    for (let i = 0; i < 100 && indexOf((await again.sync()).position) === index; i++) await commits(db, 10);
-    assert.ok(indexOf((await again.status()).position!) > index, 'the index ends once the reader is gone');
+    // The index ends once the reader is gone.
+    await until(async () => {
+      await commits(db, 10);
+      return indexOf((await again.sync()).position) > index;
+    });
     await madeUpFor(scene, again);
     await again.stop();
     db.close();
@@ -72,7 +75,10 @@ test('continuity that is lost beside a reader that never ends is regained, and t
   const shipper = await scene.ship(SMALL);
   const reader = longReader(scene);
   server.pause();
-  for (let i = 0; i < 60 && lost(scene).length === 0; i++) await commits(db, 50);
+  await until(async () => {
+    await commits(db, 50);
+    return lost(scene).length > 0;
+  });
   assert.deepEqual(lost(scene), ['staging-full']);
   server.resume();
   await using told = new Watched(shipper, ({ lost, blockedBy }) => lost === 'staging-full' && blockedBy === 'reader');

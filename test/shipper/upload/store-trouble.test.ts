@@ -69,6 +69,7 @@ test('staging that overflows is given up with a named reason, and the difference
     db.exec('INSERT INTO t VALUES (randomblob(4000))');
     if (i % 10 === 0) await sleep(10);
   }
+  await until(() => scene.events.some((event) => event.type === 'lost' && event.cause === 'staging-full'));
   assert.ok((await shipper.status()).staged < 4 << 20);
   server.resume();
   await shipper.sync();
@@ -90,21 +91,21 @@ test('a shipper that takes over wins also where the former one claims the replic
   const store = await openStore(scene.bucket);
   const { claim, etag } = (await readClaim(store))!;
   const renewed = { ...claim, epoch: claim.epoch + 1 };
-  let renewal: Promise<unknown> | undefined;
+  const renewal = Promise.withResolvers<unknown>();
   const late = server.faults.add({
     kind: 'slow',
-    latency: 1000,
+    latency: renewal.promise,
     delay: 'operation',
     times: 1,
     match: ({ method, key }) => method === 'PUT' && key.endsWith(CLAIM_KEY),
     strike: () => {
-      renewal = writeClaim(store, renewed, { ifMatch: etag });
+      renewal.resolve(writeClaim(store, renewed, { ifMatch: etag }));
     },
   });
   rmSync(`${scene.database}-seawall`, { recursive: true });
   const second = await scene.ship();
   assert.equal(late.hits, 1);
-  await renewal;
+  await renewal.promise;
   const { claim: taken } = (await readClaim(store))!;
   assert.equal(taken.epoch, renewed.epoch + 1);
   assert.notEqual(taken.owner, claim.owner);
@@ -212,10 +213,10 @@ test('a damaged claim stops nobody: a running shipper and one that starts put a 
   await shipper.sync();
   const spoil = () => store.put(CLAIM_KEY, Buffer.from('damaged'));
   await spoil();
-  for (let i = 0; scene.reasons().length < 2 && i < 1000; i++) {
+  await until(() => {
     db.exec('INSERT INTO t VALUES (randomblob(4000))');
-    if (i % 10 === 0) await sleep(15);
-  }
+    return scene.reasons().length > 1;
+  });
   await shipper.sync();
   assert.deepEqual(scene.reasons(), ['new-replica', 'claim-damaged']);
   assert.deepEqual(readFileSync((await scene.restore()).path), scene.image());

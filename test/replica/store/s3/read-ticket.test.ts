@@ -13,6 +13,7 @@ import { scoped } from '../../../../replica/store/scoped.ts';
 import type { Store } from '../../../../replica/store/store.ts';
 import { Scratch } from '../../../history/scratch.ts';
 import { startS3Server } from '../../../s3-server/index.ts';
+import { PATIENCE } from '../../../until.ts';
 
 const KEY = 'a folder/ü+~*.bin';
 
@@ -60,7 +61,10 @@ test('S3: what a ticket reads is what was asked for; connections are used again;
 const RIGHT = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nContent-Range: bytes 5-14/100\r\n';
 
 /** What the reader makes of these answers, one for each connection, piece by piece. */
-async function answered(pieces: readonly string[], then: (socket: Socket) => void = () => undefined): Promise<string> {
+async function answered(
+  pieces: readonly string[],
+  { then = () => undefined, idleTimeout = 200 }: { then?: (socket: Socket) => void; idleTimeout?: number } = {},
+): Promise<string> {
   const server = createServer((socket) => {
     socket.unref();
     socket.on('error', () => undefined);
@@ -84,8 +88,8 @@ async function answered(pieces: readonly string[], then: (socket: Socket) => voi
     secure: false,
     request: 'GET / HTTP/1.1\r\nhost: x\r\n\r\n',
     offset: 5,
-    connectionTimeout: 1000,
-    idleTimeout: 200,
+    connectionTimeout: PATIENCE,
+    idleTimeout,
   };
   const into = Buffer.alloc(10);
   try {
@@ -100,9 +104,10 @@ async function answered(pieces: readonly string[], then: (socket: Socket) => voi
 
 test('an answer that is whole is taken, however it is cut', async () => {
   const whole = `${RIGHT}x-id: 1\r\nx-id: 2\r\n\r\n0123456789`;
-  assert.equal(await answered([whole]), '0123456789');
+  const patient = { idleTimeout: PATIENCE };
+  assert.equal(await answered([whole], patient), '0123456789');
   for (let at = 1; at < whole.length; at += 7) {
-    assert.equal(await answered([whole.slice(0, at), whole.slice(at)]), '0123456789');
+    assert.equal(await answered([whole.slice(0, at), whole.slice(at)], patient), '0123456789');
   }
 });
 
@@ -125,7 +130,7 @@ test('any other answer is an error', async () => {
     ['\0'.repeat(70_000)],
   ];
   for (const pieces of strange) assert.match(await answered(pieces), /^! /, pieces.join('').slice(0, 200));
-  const cut = (socket: Socket): unknown => socket.destroy();
+  const cut = { idleTimeout: PATIENCE, then: (socket: Socket): unknown => socket.destroy() };
   assert.match(await answered([`${RIGHT}\r\n01234`], cut), /^! /);
   assert.match(await answered([], cut), /^! /);
 });
@@ -137,18 +142,20 @@ test('a connection that the server closed while it was at rest is replaced', asy
       socket.write(`${RIGHT}\r\n0123456789`);
       setTimeout(() => socket.destroy(), 20);
     });
+    socket.once('close', () => closed++);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const client = new RangeClient();
+  let closed = 0;
   const common = { kind: 'http', host: '127.0.0.1', port, secure: false, offset: 5 } as const;
-  const ticket = { ...common, request: 'GET / HTTP/1.1\r\n\r\n', connectionTimeout: 1000, idleTimeout: 1000 };
+  const ticket = { ...common, request: 'GET / HTTP/1.1\r\n\r\n', connectionTimeout: PATIENCE, idleTimeout: PATIENCE };
   for (let i = 0; i < 3; i++) {
     const into = Buffer.alloc(10);
     await client.read(ticket, into);
     assert.equal(into.toString(), '0123456789');
-    await new Promise((resolve) => setTimeout(resolve, i === 0 ? 0 : 60));
+    while (i > 0 && closed <= i) await new Promise((resolve) => setTimeout(resolve, 5));
   }
   server.close();
 });
