@@ -5,4 +5,5 @@ export { Fleet, type FleetEvents, type FleetOptions } from './fleet.ts';
 export type { FolderOptions } from './folder-watch.ts';
 export type { ShipperOptions } from './options.ts';
 export type { PlainError, ShipperEvent, ShipperState, ShipperStatus, Synced } from './protocol.ts';
+export type { BeginCause, Blocker, LossCause, NewGenerationReason } from './reasons.ts';
 export { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/terms/errors.ts';

@@ -1,6 +1,7 @@
 /** What the app's handle and the helper process say to each other. Plain JSON values only. */
 import type { ErrorFacts, ErrorKind } from '../replica/terms/errors.ts';
 import type { Settings } from './options.ts';
+import type { BeginCause, Blocker, LossCause, NewGenerationReason } from './reasons.ts';
 
 export type ShipperState =
   | 'starting'
@@ -25,7 +26,7 @@ export interface ShipperStatus {
   readonly replica: string;
   readonly generation?: string;
   /** Why the generation was started, when this shipper started it. */
-  readonly reason?: string;
+  readonly reason?: NewGenerationReason;
   /** The end of what is in the bucket. */
   readonly position?: string;
   /** The database checksum there, sixteen hex digits. */
@@ -39,9 +40,9 @@ export interface ShipperStatus {
   /** Bytes of captured segments that wait for the store. */
   readonly staged: number;
   /** How continuity was lost, while the difference is not shipped yet. */
-  readonly lost?: string;
-  /** What keeps the WAL from being ended: a long `reader`, a `writer`, a `checkpoint` of the app, or its `disk`. */
-  readonly blockedBy?: string;
+  readonly lost?: LossCause;
+  /** What keeps the WAL from being ended. */
+  readonly blockedBy?: Blocker;
   readonly problem?: PlainError;
   /** What was uploaded since the helper process started. */
   readonly segments: number;
@@ -71,17 +72,17 @@ export type ShipperEvent =
   | {
       readonly type: 'generation';
       readonly generation: string;
-      /** What happened: `start`, or how continuity was lost. */
-      readonly cause: string;
+      /** What happened. */
+      readonly cause: BeginCause;
       /** Why the generation that was there could not be continued. */
-      readonly reason: string;
+      readonly reason: NewGenerationReason;
       readonly pages: number;
       readonly milliseconds: number;
     }
   | {
       readonly type: 'resumed';
       readonly generation: string;
-      readonly cause: string;
+      readonly cause: BeginCause;
       /** `unchanged`: the database was as the replica knew it. `difference`: pages that differed were shipped. */
       readonly way: 'unchanged' | 'difference';
       /** Pages that differed, and bytes uploaded for them. */
@@ -100,9 +101,9 @@ export type ShipperEvent =
   | { readonly type: 'progress'; readonly what: 'snapshot' | 'restore'; readonly done: number; readonly total?: number }
   | { readonly type: 'problem'; readonly error: PlainError; readonly failures: number }
   /** Frames were lost or dropped that the replica does not have: the difference will be shipped. */
-  | { readonly type: 'lost'; readonly cause: string; readonly message: string }
+  | { readonly type: 'lost'; readonly cause: LossCause; readonly message: string }
   | { readonly type: 'recovered'; readonly failures: number }
-  | { readonly type: 'blocked'; readonly by: string }
+  | { readonly type: 'blocked'; readonly by: Blocker }
   /** The helper process ended unasked: `how`, such as 'ended with SIGKILL', and when the next one is started. */
   | {
       readonly type: 'helper';

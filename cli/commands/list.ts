@@ -10,6 +10,7 @@ import { keyOfSnapshot, type Generation } from '../../replica/catalogue/generati
 import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
 import type { Timeline } from '../../replica/catalogue/timeline.ts';
 import { formatSize } from '../../replica/terms/units.ts';
+import { snapshotReasonWords } from '../../shipper/reasons.ts';
 import type { Command } from '../command.ts';
 import type { JsonDocument } from '../json.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -186,7 +187,8 @@ function linesOf(generation: ListedGeneration): string[] {
     '',
     `generation ${id}${current ? ' (current)' : ''}, ${formatSize(bytes)}`,
     ...snapshots.map(({ index, time, bytes: size, pages, reason }) => {
-      const known = pages === undefined ? '' : `, ${counted(pages, 'page')}, made for: ${reason}`;
+      const why = reason === undefined ? '' : ` (${snapshotReasonWords(reason)})`;
+      const known = pages === undefined ? '' : `, ${counted(pages, 'page')}${why}`;
       return `  snapshot    ${hex8(index)}  ${formatTime(time)}  ${formatSize(size)}${known}`;
     }),
     ...wal.map(({ first, last, segments, bytes: size }) => {

@@ -2,6 +2,7 @@
 import { formatTime } from '../../replica/terms/target.ts';
 import { formatSize } from '../../replica/terms/units.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
+import { BLOCKER_WORDS, LOSS_WORDS, REASON_WORDS } from '../../shipper/reasons.ts';
 import type { Shipper } from '../../shipper/shipper.ts';
 import type { JsonDocument } from '../json.ts';
 import type { OnProgress, Terminal } from '../terminal.ts';
@@ -9,26 +10,6 @@ import { counted, spanWords } from './wording.ts';
 
 /** The same trouble is told again after so long, milliseconds. */
 const REPEAT = 60_000;
-
-const REASONS: Readonly<Record<string, string>> = {
-  start: 'the shipper started',
-  'database-replaced': 'the database file was replaced',
-  'wal-replaced': 'the WAL file was replaced',
-  'wal-reset': 'the WAL was restarted before all of it was captured',
-  'staging-full': 'the store was away for so long that staging, or its disk, was full',
-  'checksum-mismatch': 'the database was not what the WAL said',
-  'staging-lost': 'captured segments could not be kept on disk',
-  'database-changed': 'the database file was changed past SQLite',
-  'replica-lost': 'the replica is gone from the bucket',
-  'claim-damaged': 'the claim in the bucket is damaged',
-};
-
-const BLOCKERS: Readonly<Record<string, string>> = {
-  reader: 'a reader of the app',
-  writer: 'a writer of the app',
-  checkpoint: 'a checkpoint of the app',
-  disk: 'a full or failing disk',
-};
 
 export class ShipLog {
   readonly #terminal: Terminal;
@@ -156,8 +137,7 @@ function wordsOf(event: ShipperEvent): string {
   switch (event.type) {
     case 'generation': {
       const { generation, reason, pages, milliseconds } = event;
-      const why = REASONS[reason] ?? reason;
-      return `generation ${generation} started (${why}): ${counted(pages, 'page')} in ${spanWords(milliseconds)}`;
+      return `generation ${generation} started (${REASON_WORDS[reason]}): ${counted(pages, 'page')} in ${spanWords(milliseconds)}`;
     }
     case 'resumed': {
       const { generation, way, pages } = event;
@@ -172,9 +152,9 @@ function wordsOf(event: ShipperEvent): string {
     case 'recovered':
       return `recovered after ${counted(event.failures, 'failed try', 'failed tries')}`;
     case 'lost':
-      return `the WAL cannot be followed on (${REASONS[event.cause] ?? event.cause}): ${event.message}`;
+      return `the WAL cannot be followed on (${LOSS_WORDS[event.cause]}): ${event.message}`;
     case 'blocked':
-      return `waiting: ${BLOCKERS[event.by] ?? event.by} keeps the WAL from being ended`;
+      return `waiting: ${BLOCKER_WORDS[event.by]} keeps the WAL from being ended`;
     case 'helper':
       return event.change === 'ended'
         ? `the helper process ${event.how}; the next one starts in ${spanWords(event.delay)}`

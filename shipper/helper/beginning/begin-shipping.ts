@@ -4,6 +4,7 @@ import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import type { Settings } from '../../options.ts';
 import type { ShipperEvent } from '../../protocol.ts';
+import type { BeginCause, NewGenerationReason } from '../../reasons.ts';
 import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import { startGeneration } from './generation-start.ts';
@@ -21,7 +22,7 @@ export interface Begun {
   readonly hashes: PageHashes;
   readonly boundary: Boundary;
   /** Why a new generation was started; absent when the old one goes on. */
-  readonly reason?: string;
+  readonly reason?: NewGenerationReason;
   /** What was uploaded. */
   readonly segments: number;
   readonly snapshots: number;
@@ -40,7 +41,7 @@ export async function beginShipping(
     readonly emit: (event: ShipperEvent) => void;
   },
   work: {
-    readonly cause: string;
+    readonly cause: BeginCause;
     /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
     readonly newest: number;
     /** The replica was this owner's before, and must be so still. */
@@ -72,7 +73,7 @@ export async function beginShipping(
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
   /** Why the first try could not go on. */
-  let first: string | undefined;
+  let first: NewGenerationReason | undefined;
   // What a failed try has put into the bucket, a snapshot that arrived too late, say, the next one may go on from.
   const begin = async (): Promise<Begun> => {
     const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });

@@ -10,6 +10,7 @@ import type { Codec } from '../../../replica/format/codec.ts';
 import { PageHashes } from '../../../replica/format/page-hashes.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../../../replica/objects/snapshot-writer.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import type { NewGenerationReason } from '../../reasons.ts';
 import type { CapturePoint } from '../capture/capture.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import type { HeldImage } from '../snapshot/held-image.ts';
@@ -26,7 +27,7 @@ export interface StartedGeneration {
 
 export interface GenerationSettings extends HoldSettings {
   readonly codec: Codec;
-  readonly reason: string;
+  readonly reason: NewGenerationReason;
   readonly now: () => number;
   /** The new generation begins no earlier: older ones have states of that time. Milliseconds since 1970. */
   readonly notBefore: number;

@@ -9,6 +9,7 @@ import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../../replica/takeover/replica-end.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
+import type { NewGenerationReason } from '../../reasons.ts';
 import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
 import { differenceSegments, differingPages, endOfIndex, pageInCommon, restOfTransaction } from './difference.ts';
 import type { Boundary } from '../capture/boundary.ts';
@@ -39,7 +40,7 @@ export type Resumed =
       readonly segments: number;
     }
   /** Why a new generation is needed, and the time of the newest state known here, milliseconds since 1970. */
-  | { readonly kind: 'impossible'; readonly reason: string; readonly newest: number };
+  | { readonly kind: 'impossible'; readonly reason: NewGenerationReason; readonly newest: number };
 
 export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'notBefore' | 'onProgress'> {
   readonly segmentSize: number;
@@ -51,7 +52,7 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
   const found = await readEnd(store, settings);
   if ('reason' in found) return { kind: 'impossible', ...found };
   const { end, claim } = found;
-  const impossible = (reason: string): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
+  const impossible = (reason: NewGenerationReason): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
   if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
 
   return underHeldSnapshot(live, holdOfAll(live), settings, async (held, signal, progressed): Promise<Resumed> => {
@@ -127,7 +128,7 @@ interface Found {
 async function readEnd(
   store: Store,
   settings: ResumeSettings,
-): Promise<Found | { readonly reason: string; readonly newest: number }> {
+): Promise<Found | { readonly reason: NewGenerationReason; readonly newest: number }> {
   let newest = 0;
   try {
     // The claim is read first: if another shipper takes it after that, taking it here fails.
@@ -153,7 +154,7 @@ async function readEnd(
 }
 
 /** Why a replica cannot be continued; undefined for failures that pass. */
-function reasonOf(error: unknown): string | undefined {
+function reasonOf(error: unknown): NewGenerationReason | undefined {
   if (!(error instanceof SeawallError)) return undefined;
   if (error.code === 'REPLICA_EMPTY' || error.code === 'NO_SNAPSHOT') return 'new-replica';
   if (error.code === 'UNFINISHED_TRANSACTION') return 'unfinished-transaction';

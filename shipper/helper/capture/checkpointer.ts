@@ -1,7 +1,8 @@
 /** Keeps the WAL short: carries out what the checkpoint policy decides, and remembers what stood in the way. */
 import { frameSize } from '../../../replica/wal/format.ts';
 import { decideCheckpoint, type CheckpointLimits } from './checkpoint-policy.ts';
-import type { Blocker, LiveDatabase, Take } from '../database/live-database.ts';
+import type { Blocker } from '../../reasons.ts';
+import type { LiveDatabase, Take } from '../database/live-database.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 
 /**

@@ -6,6 +6,7 @@
  * was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So no frame leaves the WAL that the
  * pin's holder did not let go knowingly.
  */
+import type { Blocker } from '../../reasons.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 import { beginRead, Connections, type Role } from './connections.ts';
 import type { LeftBehind } from './left-behind.ts';
@@ -34,12 +35,6 @@ export interface Held {
   readonly kind: 'sealed' | 'at-frame';
   readonly wal: ShmHeader;
 }
-
-/**
- * `writer`: the write lock was never free. `reader`: a read transaction of the app keeps frames from being copied.
- * `checkpoint`: one of the app's is under way. `disk`: the disk of the database is full or fails.
- */
-export type Blocker = 'writer' | 'reader' | 'checkpoint' | 'disk';
 
 export interface OpenOptions {
   readonly former?: LeftBehind;

@@ -2,6 +2,7 @@
  * Whether what is captured continues what is in the bucket. Each time that this begins anew there is another era, in
  * which everything captured before counts for nothing.
  */
+import type { LossCause } from '../../reasons.ts';
 import type { ContinuityLost } from '../continuity-lost.ts';
 
 export class Continuity {
@@ -20,7 +21,7 @@ export class Continuity {
   }
 
   /** The same, until it is regained. */
-  get cause(): string | undefined {
+  get cause(): LossCause | undefined {
     return (this.#lost ?? this.#regaining)?.reason;
   }
 

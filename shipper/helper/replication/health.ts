@@ -3,7 +3,7 @@ import type { SeawallError } from '../../../replica/terms/errors.ts';
 import { closedError } from '../../closed-error.ts';
 import { toPlain } from '../../plain-error.ts';
 import type { PlainError, ShipperEvent, ShipperState } from '../../protocol.ts';
-import type { Blocker } from '../database/live-database.ts';
+import type { Blocker } from '../../reasons.ts';
 
 /** What fails: the store takes nothing, or the database cannot be followed. Both are tried again and again. */
 export type Part = 'store' | 'database';

@@ -10,6 +10,7 @@ import { formatPosition } from '../../../replica/terms/position.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import type { Settings } from '../../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../../protocol.ts';
+import type { BeginCause } from '../../reasons.ts';
 import { beginShipping } from '../beginning/begin-shipping.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
@@ -85,10 +86,10 @@ export class Replicator {
   }
 
   /** Begins to replicate. Resolves when the first snapshot is in the bucket or the first failure is known. */
-  async start(reason: string): Promise<void> {
+  async start(cause: BeginCause): Promise<void> {
     const settled = new Promise<void>((resolve, reject) => {
       this.#firstFailure = reject;
-      this.#running = this.#run(reason, resolve);
+      this.#running = this.#run(cause, resolve);
     });
     await settled;
   }
@@ -168,10 +169,10 @@ export class Replicator {
     this.#database.close();
   }
 
-  async #run(reason: string, started: () => void): Promise<void> {
+  async #run(cause: BeginCause, started: () => void): Promise<void> {
     const leave = this.#context.schedule.add(() => this.#look(), this.#context.settings.syncInterval / 2);
     try {
-      await this.#begin(reason);
+      await this.#begin(cause);
       while (!this.#stopping) {
         const passed = performance.now();
         this.#urgent = false;
@@ -212,7 +213,7 @@ export class Replicator {
   }
 
   /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
-  async #begin(cause: string): Promise<void> {
+  async #begin(cause: BeginCause): Promise<void> {
     if (cause === 'database-replaced') {
       await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
       await this.#database.findAnew(this.#abort.signal);

@@ -2,6 +2,7 @@
 import { formatChecksum } from '../../../replica/format/page-hashes.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
 import type { ShipperStatus, Synced } from '../../protocol.ts';
+import type { NewGenerationReason } from '../../reasons.ts';
 import type { Begun } from '../beginning/begin-shipping.ts';
 import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
 import type { Place } from './sync-waiters.ts';
@@ -11,7 +12,7 @@ type Counts = 'segments' | 'snapshots' | 'bytes';
 
 export class Shipped {
   #end: (Place & { readonly point: CapturePoint }) | undefined;
-  #reason: string | undefined;
+  #reason: NewGenerationReason | undefined;
   #at: number | undefined;
   #segments = 0;
   #snapshots = 0;

@@ -11,7 +11,8 @@ import { frameSize } from '../../../replica/wal/format.ts';
 import type { Settings } from '../../options.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import { HeldImage } from './held-image.ts';
-import type { Blocker, Held, LiveDatabase, SealResult } from '../database/live-database.ts';
+import type { Blocker } from '../../reasons.ts';
+import type { Held, LiveDatabase, SealResult } from '../database/live-database.ts';
 import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 

@@ -5,12 +5,13 @@
 import { readClaim } from '../../../replica/catalogue/claim.ts';
 import { isKind } from '../../../replica/terms/errors.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import type { LossCause } from '../../reasons.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
 import type { Owner } from './claim.ts';
 import { Fenced, retryForever, takenOver, uploadSegment, type UploadSettings } from './uploader.ts';
 
-/** `replica-lost`: there is no claim any more; someone emptied the bucket or the replica. */
-export type LostClaim = 'replica-lost' | 'claim-damaged';
+/** How a claim can be lost to nobody. */
+export type LostClaim = Extract<LossCause, 'replica-lost' | 'claim-damaged'>;
 
 export class SegmentShipping {
   readonly #store: Store;
