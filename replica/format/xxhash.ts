@@ -4,6 +4,7 @@
  *
  * Source: xxhash_spec.md of the xxHash project. The inner loops are those of block-program.wat, in memory of their own.
  */
+import { isPageSize } from '../wal/format.ts';
 import { newBlockProgram } from './lz4/block-program.ts';
 
 const { hash, stripes, memory: area } = newBlockProgram();
@@ -15,10 +16,14 @@ area.grow(1);
 const memory = Buffer.from(area.buffer);
 const sums = new DataView(area.buffer);
 
-/** XXH64 of one page, seeded with its number. `content` is as long as a page of SQLite: a power of two from 512 to 65536. */
+/**
+ * XXH64 of one page, seeded with its number (an unsigned 32-bit integer, from 1). `content` is one page of SQLite's.
+ *
+ * @throws RangeError unless `content` has a page's length: a power of two from 512 to 65536 bytes
+ */
 export function hashPage(page: number, content: Uint8Array): bigint {
-  if (content.length % 32 !== 0 || content.length > MOST_AT_ONCE || content.length === 0) {
-    throw new RangeError(`${content.length} bytes are no page`);
+  if (!isPageSize(content.length)) {
+    throw new RangeError(`a page has 512 to 65536 bytes, a power of two, not ${content.length}`);
   }
   memory.set(content, DATA);
   hash(DATA, content.length, 1, BigInt(page), 0);

@@ -86,7 +86,7 @@ for (const [codec, pageSize, blockPages] of [
     using scratch = new Scratch();
     const store = memoryStore();
     const workload = { largest: 300_000, most: 3_500_000 };
-    const options = { seed: 3700, commits: 12, checkpoints: 0.3, snapshots: 0.5, cut: { notRestorable: 0 } };
+    const options = { seed: 3700, commits: 16, checkpoints: 0.4, cut: { notRestorable: 0 } };
     const history = await buildHistory(store, { ...options, pageSize, codec, workload });
     for (const key of await snapshotKeys(store)) await reblock(store, key, blockPages);
     for (const state of history.states) {
