@@ -1,5 +1,6 @@
 /** A generation: one line of history, from a snapshot of the whole database on. */
 import { snapshotKey } from '../terms/layout.ts';
+import { formatPosition, type Place } from '../terms/position.ts';
 import { readSegmentHeader, type SegmentRef } from '../objects/segment-reader.ts';
 import { readSnapshotFacts, type SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
@@ -48,6 +49,12 @@ export function snapshotAtOrBefore(generation: Generation, index: number): Snaps
   return generation.snapshots.findLast((snapshot) => snapshot.index <= index);
 }
 
+/** How a place in a generation is written, as `formatPosition` does; of an object, where it begins. */
+export function positionIn({ id }: Pick<Generation, 'id'>, { index, offset }: Place): string {
+  return formatPosition({ generation: id, index, offset });
+}
+
+/** The key of one of its snapshots. */
 export function keyOfSnapshot(generation: Generation, snapshot: SnapshotRef): string {
   return snapshotKey(generation.id, snapshot.index, snapshot.codec);
 }

@@ -5,7 +5,8 @@
  * first segment of index N exists. Running twice, at once, or being killed anywhere is harmless: the snapshot appears
  * whole and proven, or not at all.
  */
-import { chainFrom, sameState } from '../plan/chain.ts';
+import { Chain, sameState } from '../plan/chain.ts';
+import { GenerationReader } from '../plan/generation-reader.ts';
 import { makeSnapshot, type CompactedSnapshot, type CompactedSnapshotOptions } from './compacted-snapshot.ts';
 import { corrupt, isKind } from '../terms/errors.ts';
 import { formatChecksum } from '../format/page-hashes.ts';
@@ -13,7 +14,7 @@ import { snapshotKey } from '../terms/layout.ts';
 import { planRestore, type RestorePlan } from '../plan/plan.ts';
 import { isBlockSnapshot, openSnapshot, type SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
-import { snapshotTime, type Generation } from '../catalogue/generation.ts';
+import type { Generation } from '../catalogue/generation.ts';
 import { loadTimeline, type Timeline } from '../catalogue/timeline.ts';
 
 export interface CompactionPolicy {
@@ -56,8 +57,9 @@ export async function planCompaction(
   const generation = timeline.current;
   const from = generation?.snapshots.at(-1);
   if (generation === undefined || from === undefined) return { kind: 'skip', why: 'no-snapshot' };
-  const index = chainFrom(generation, from).at(-1)?.index;
-  if (index === undefined || index <= from.index) return { kind: 'skip', why: 'no-complete-index' };
+  const reader = new GenerationReader(store, generation);
+  const { reach: index } = new Chain(reader, from);
+  if (index <= from.index) return { kind: 'skip', why: 'no-complete-index' };
   const plan = { kind: 'compact', generation, from, index } as const;
   if (policy === 'always') return { ...plan, why: 'asked' };
   let walBytes = 0;
@@ -65,7 +67,7 @@ export async function planCompaction(
     if (segment.index >= from.index && segment.index < index) walBytes += segment.size;
   }
   if (walBytes >= policy.ratio * from.size) return { ...plan, why: 'ratio' };
-  if (now - (await snapshotTime(store, generation.id, from)) >= policy.maxAge) return { ...plan, why: 'age' };
+  if (now - (await reader.snapshotTime(from)) >= policy.maxAge) return { ...plan, why: 'age' };
   return { kind: 'skip', why: 'below-policy' };
 }
 

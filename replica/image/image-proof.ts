@@ -3,7 +3,7 @@ import { corrupt } from '../terms/errors.ts';
 import { formatChecksum, type PageHashes } from '../format/page-hashes.ts';
 import { snapshotKey } from '../terms/layout.ts';
 import type { RestorePlan } from '../plan/plan.ts';
-import { formatPosition } from '../terms/position.ts';
+import { positionIn } from '../catalogue/generation.ts';
 import type { WalWalk } from './wal-scan.ts';
 
 /**
@@ -34,7 +34,7 @@ export function proveState(hashes: PageHashes, plan: RestorePlan, towardsProof: 
     if (commitPages !== 0) actual.commit(commitPages);
   }
   if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;
-  const position = formatPosition({ generation: plan.generation.id, ...plan.until });
+  const position = positionIn(plan.generation, plan.until);
   throw corrupt(
     'RESTORE_CHECKSUM',
     `the restored pages do not add up to the checksum taken from the live database at ${position}`,

@@ -14,7 +14,7 @@ import type { WalPageCache } from './wal-page-cache.ts';
 import { WalPages } from './wal-pages.ts';
 import { scanWal, type WalScan } from './wal-scan.ts';
 import type { RestorePlan } from '../plan/plan.ts';
-import { formatPosition } from '../terms/position.ts';
+import { positionIn } from '../catalogue/generation.ts';
 import { openSnapshot, type OpenSnapshot } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
 
@@ -67,7 +67,7 @@ class WalImage implements Image {
     this.#scan = scan;
     this.#wal = wal;
     this.pageSize = pageSize;
-    this.position = formatPosition({ generation: plan.generation.id, ...scan.end });
+    this.position = positionIn(plan.generation, scan.end);
     this.#hashes = new PageHashes(pageSize, this.pages ?? 0);
   }
 

@@ -6,7 +6,8 @@ import { stateAfter } from '../format/segment.ts';
 import type { DatabaseState } from '../terms/database-state.ts';
 import { WalPageCache } from './wal-page-cache.ts';
 import type { RestorePlan } from '../plan/plan.ts';
-import { formatPosition } from '../terms/position.ts';
+import { positionIn } from '../catalogue/generation.ts';
+import type { Place } from '../terms/position.ts';
 import { readWal, type SegmentRef } from '../objects/segment-reader.ts';
 import type { OpenSnapshot } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
@@ -19,7 +20,7 @@ export interface WalWalk {
   readonly pages: number | undefined;
   /** The fewest pages the database had on the way; what lay behind is not the snapshot's any more. */
   readonly fewest: number;
-  readonly end: { readonly index: number; readonly offset: number };
+  readonly end: Place;
   readonly frames: number;
   /** Page hashes and commits between the end and the proof. */
   readonly towardsProof: readonly { readonly page: number; readonly hash: bigint; readonly commitPages: number }[];
@@ -149,7 +150,7 @@ class Walker {
     this.#pageSize = frame.content.length;
     const expected = this.#snapshot.facts?.pageSize ?? this.#pageSize;
     if (this.#pageSize === expected) return this.#begin(this.#pageSize);
-    const position = formatPosition({ generation: this.#plan.generation.id, index, offset: frame.end });
+    const position = positionIn(this.#plan.generation, { index, offset: frame.end });
     const message = `pages of ${this.#pageSize} bytes in the WAL after ${expected} in the snapshot`;
     throw corrupt('PAGE_SIZE_CHANGED', message, { key: this.#snapshot.key, position });
   }
@@ -157,10 +158,10 @@ class Walker {
 
 /** `next`: where in the same index the next commit ends, if there is one. */
 function notACommit(plan: RestorePlan, lastCommit: WalWalk['end'], next: number | undefined): SeawallError {
-  const generation = plan.generation.id;
-  const position = formatPosition({ generation, ...plan.until });
-  const before = formatPosition({ generation, ...lastCommit });
-  const after = next === undefined ? undefined : formatPosition({ generation, index: plan.until.index, offset: next });
+  const { generation, until } = plan;
+  const position = positionIn(generation, until);
+  const before = positionIn(generation, lastCommit);
+  const after = next === undefined ? undefined : positionIn(generation, { index: until.index, offset: next });
   const nearest = `Nearest before: ${before}.${after === undefined ? '' : ` Nearest after: ${after}.`}`;
   return new SeawallError('point', 'POINT_NOT_A_COMMIT', `${position} is not the end of a commit. ${nearest}`, {
     position,
@@ -170,7 +171,7 @@ function notACommit(plan: RestorePlan, lastCommit: WalWalk['end'], next: number 
 }
 
 function unfinished(plan: RestorePlan, lastCommit: WalWalk['end']): SeawallError {
-  const before = formatPosition({ generation: plan.generation.id, ...lastCommit });
+  const before = positionIn(plan.generation, lastCommit);
   return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
 }
 
@@ -189,7 +190,7 @@ export async function* planFrames(
     if (segment.index !== index && !commit) throw endsInside(plan, index);
     ({ index } = segment);
     if (header !== undefined && state !== undefined && !sameState(state, header.before)) {
-      throw walGap(plan.generation.id, segment);
+      throw walGap(plan.generation, segment);
     }
     state = header && stateAfter(header);
     const last = index === plan.until.index && plan.proof !== undefined ? plan.proof.offset : Number.MAX_SAFE_INTEGER;
@@ -207,11 +208,11 @@ export async function* planFrames(
 
 function endsInside(plan: RestorePlan, index: number | undefined): SeawallError {
   return corrupt('WAL_UNFINISHED', `WAL index ${index} ends inside a transaction although another follows`, {
-    position: formatPosition({ generation: plan.generation.id, index: index ?? 0, offset: 0 }),
+    position: positionIn(plan.generation, { index: index ?? 0, offset: 0 }),
   });
 }
 
 function pageSizeChanged(plan: RestorePlan, index: number, offset: number): SeawallError {
-  const position = formatPosition({ generation: plan.generation.id, index, offset });
+  const position = positionIn(plan.generation, { index, offset });
   return corrupt('PAGE_SIZE_CHANGED', `the page size changes in the WAL at ${position}`, { position });
 }

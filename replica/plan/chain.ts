@@ -1,42 +1,22 @@
 /**
- * Chains: the WAL that follows a snapshot without a gap, and what the headers of its segments tell.
+ * Chains: the WAL that follows a snapshot without a gap, and what the headers of its segments say.
  *
- * Every segment names the state before it and the states after its commits. So whether one follows on another is seen
- * from the headers alone; a search for the newest state at or before some moment checks that at every step, and never
- * takes an older state for the one asked for because a segment in between is missing.
+ * Every segment names the state before it and the states after its commits, so the headers alone show whether one
+ * segment continues another. A search for the newest state at or before some moment checks this at every step. It
+ * never returns an older state because a segment in between is missing.
  */
-import { corrupt, type SeawallError } from '../terms/errors.ts';
-import { stateAfter, type Mark, type ParsedSegmentHeader } from '../format/segment.ts';
+import type { Generation } from '../catalogue/generation.ts';
+import { positionIn } from '../catalogue/generation.ts';
+import { stateAfter, type Mark } from '../format/segment.ts';
+import type { SegmentRef } from '../objects/segment-reader.ts';
+import type { SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { DatabaseState } from '../terms/database-state.ts';
+import { corrupt, type SeawallError } from '../terms/errors.ts';
 import { segmentKey } from '../terms/layout.ts';
-import { formatPosition } from '../terms/position.ts';
-import { readSegmentHeader, type SegmentRef } from '../objects/segment-reader.ts';
-import { readSnapshotFacts, type SnapshotRef } from '../objects/snapshot-reader.ts';
-import type { Store } from '../store/store.ts';
-import { segmentsOf, type Generation } from '../catalogue/generation.ts';
+import type { Place } from '../terms/position.ts';
+import type { ChainIndex, GenerationReader } from './generation-reader.ts';
 
-/** All segments of one index. */
-export interface ChainIndex {
-  readonly index: number;
-  readonly segments: readonly SegmentRef[];
-}
-
-/** The indexes that follow a snapshot without a gap. */
-export function chainFrom(generation: Generation, snapshot: SnapshotRef): readonly ChainIndex[] {
-  const chain: ChainIndex[] = [];
-  for (let index = snapshot.index; ; index++) {
-    const segments = segmentsOf(generation, index);
-    if (segments[0]?.offset !== 0) return chain;
-    chain.push({ index, segments });
-  }
-}
-
-/** The last index of a chain; the one before the snapshot's when there is no WAL. */
-export function reachOf(chain: readonly ChainIndex[], snapshot: SnapshotRef): number {
-  return chain.at(-1)?.index ?? snapshot.index - 1;
-}
-
-/** Pages and checksum equal: the same database, whenever it was seen. */
+/** Whether page count and checksum are equal: the same database, whenever it was captured. */
 export function sameState(a: DatabaseState, b: DatabaseState): boolean {
   return a.pages === b.pages && a.checksum === b.checksum;
 }
@@ -45,7 +25,7 @@ export function sameState(a: DatabaseState, b: DatabaseState): boolean {
 export type Found =
   /** The state after a commit. `last`: nothing newer follows in the chain, restorable or not. */
   | { readonly kind: 'mark'; readonly segment: SegmentRef; readonly mark: Mark; readonly last: boolean }
-  /** The end of a segment of another program's, which records no states; `time` is by the store's clock. */
+  /** The end of another program's segment, which records no states; its time is by the store's clock. */
   | {
       readonly kind: 'foreign';
       readonly segment: SegmentRef;
@@ -55,35 +35,43 @@ export type Found =
   /** No commit qualifies: the snapshot's own state. */
   | { readonly kind: 'snapshot'; readonly last: boolean };
 
-export interface ChainEnd {
-  readonly index: number;
-  readonly offset: number;
+export interface ChainEnd extends Place {
+  /** Undefined if another program wrote the last segment. */
   readonly state: DatabaseState | undefined;
 }
 
-/** Headers of one generation's segments, each read once. */
-export class ChainReader {
-  readonly #store: Store;
-  readonly #generation: Generation;
-  readonly #snapshot: SnapshotRef;
+/** A snapshot and the WAL that follows it. */
+export class Chain {
+  readonly reader: GenerationReader;
+  readonly base: SnapshotRef;
+  /** Ascending and without gaps; empty if no WAL follows the snapshot. */
+  readonly indexes: readonly ChainIndex[];
   readonly #segments: readonly SegmentRef[];
-  readonly #headers = new Map<SegmentRef, ParsedSegmentHeader | undefined>();
 
-  constructor(store: Store, generation: Generation, snapshot: SnapshotRef, chain: readonly ChainIndex[]) {
-    this.#store = store;
-    this.#generation = generation;
-    this.#snapshot = snapshot;
-    this.#segments = chain.flatMap(({ segments }) => segments);
+  constructor(reader: GenerationReader, base: SnapshotRef, indexes = reader.chainFrom(base)) {
+    this.reader = reader;
+    this.base = base;
+    this.indexes = indexes;
+    this.#segments = indexes.flatMap(({ segments }) => segments);
   }
 
-  async header(segment: SegmentRef): Promise<ParsedSegmentHeader | undefined> {
-    if (!this.#headers.has(segment)) {
-      this.#headers.set(segment, await readSegmentHeader(this.#store, this.#generation.id, segment));
-    }
-    return this.#headers.get(segment);
+  /** The last index; the one before the snapshot's if there is no WAL. */
+  get reach(): number {
+    return this.indexes.at(-1)?.index ?? this.base.index - 1;
   }
 
-  /** The newest restorable state captured at or before `time` (milliseconds). Throws `corrupt` (WAL_GAP). */
+  /** The part that is promised. WAL below the floor may end anywhere, so WAL above the floor does not continue it. */
+  promised(): Chain {
+    const { floor } = this.reader;
+    if (this.base.index >= floor) return this;
+    return new Chain(
+      this.reader,
+      this.base,
+      this.indexes.filter(({ index }) => index < floor),
+    );
+  }
+
+  /** The newest restorable state captured at or before `time`, milliseconds since 1970. Throws `corrupt` (WAL_GAP). */
   async newestAt(time: number): Promise<Found> {
     let end = this.#segments.length;
     if (time !== Number.POSITIVE_INFINITY) end = await this.#firstAfter(time);
@@ -94,25 +82,21 @@ export class ChainReader {
     );
   }
 
-  /** The newest restorable state that ends before byte `offset` of index `index`. */
-  async newestBefore(index: number, offset: number): Promise<Found> {
+  /** The newest restorable state that ends before `place`. Throws `corrupt` (WAL_GAP). */
+  async newestBefore({ index, offset }: Place): Promise<Found> {
     const end = this.#segments.findLastIndex((s) => s.index < index || (s.index === index && s.offset < offset)) + 1;
-    const qualifies = (segment: SegmentRef, mark: Mark): boolean => segment.index < index || mark.offset < offset;
     return this.#walkBack(
       end,
-      (mark, segment) => qualifies(segment, mark),
+      (mark, segment) => segment.index < index || mark.offset < offset,
       () => true,
     );
   }
 
-  /** The oldest restorable commit that ends at or behind byte `offset` of index `index`. */
-  async oldestFrom(
-    index: number,
-    offset: number,
-  ): Promise<{ readonly index: number; readonly offset: number } | undefined> {
+  /** The oldest restorable commit that ends at or after `place`. */
+  async oldestFrom({ index, offset }: Place): Promise<Place | undefined> {
     for (const segment of this.#segments) {
       if (segment.index < index) continue;
-      const mark = (await this.header(segment))?.marks.find(
+      const mark = (await this.reader.header(segment))?.marks.find(
         (each) => each.restorable && (segment.index > index || each.offset >= offset),
       );
       if (mark !== undefined) return { index: segment.index, offset: mark.offset };
@@ -120,26 +104,25 @@ export class ChainReader {
     return undefined;
   }
 
-  /** Where the chain's last commit ends, restorable or not, and the state there where it is recorded. */
+  /** Where the chain's last commit ends, restorable or not, and the state there if it is recorded. */
   async end(): Promise<ChainEnd> {
     for (const segment of this.#segments.toReversed()) {
-      const header = await this.header(segment);
+      const header = await this.reader.header(segment);
       if (header === undefined) return { index: segment.index, offset: Number.MAX_SAFE_INTEGER, state: undefined };
       const mark = header.marks.at(-1);
       if (mark !== undefined) return { index: segment.index, offset: mark.offset, state: mark };
     }
-    const state = await readSnapshotFacts(this.#store, this.#generation.id, this.#snapshot);
-    return { index: this.#snapshot.index, offset: 0, state };
+    return { index: this.base.index, offset: 0, state: await this.reader.snapshotFacts(this.base) };
   }
 
-  /** The first segment that begins after `time`: it and everything newer are out of question. */
+  /** The first segment that begins after `time`: this one and all newer ones are out of the question. */
   async #firstAfter(time: number): Promise<number> {
     let low = 0;
     let high = this.#segments.length;
     while (low < high) {
       const middle = (low + high) >> 1;
       const segment = this.#segments[middle]!;
-      const begins = (await this.header(segment))?.before.time ?? segment.lastModified;
+      const begins = (await this.reader.header(segment))?.before.time ?? segment.lastModified;
       if (begins <= time) low = middle + 1;
       else high = middle;
     }
@@ -155,7 +138,7 @@ export class ChainReader {
     for (let i = end - 1; i >= 0; i--) {
       const segment = this.#segments[i]!;
       const next = this.#segments[i + 1];
-      const header = await this.header(segment);
+      const header = await this.reader.header(segment);
       if (header === undefined) {
         if (foreignQualifies(segment)) return { kind: 'foreign', segment, next, last };
         last = false;
@@ -167,23 +150,23 @@ export class ChainReader {
       const mark = header.marks.slice(0, at + 1).findLast(({ restorable }) => restorable);
       if (mark !== undefined) return { kind: 'mark', segment, mark, last };
     }
-    const facts = await readSnapshotFacts(this.#store, this.#generation.id, this.#snapshot);
+    const facts = await this.reader.snapshotFacts(this.base);
     if (facts !== undefined) await this.#assertFollows(facts, this.#segments[0]);
     return { kind: 'snapshot', last };
   }
 
   async #assertFollows(state: DatabaseState, next: SegmentRef | undefined): Promise<void> {
     if (next === undefined) return;
-    const header = await this.header(next);
+    const header = await this.reader.header(next);
     if (header === undefined || sameState(state, header.before)) return;
-    throw walGap(this.#generation.id, next);
+    throw walGap(this.reader.generation, next);
   }
 }
 
-/** The segment does not continue the state that the WAL before it ends in. */
-export function walGap(generation: string, next: SegmentRef): SeawallError {
+/** The error for a segment that does not continue the state that the WAL before it ends in. */
+export function walGap(generation: Generation, next: SegmentRef): SeawallError {
   return corrupt('WAL_GAP', 'WAL is missing before it: it does not continue the state that older WAL ends in', {
-    key: segmentKey(generation, next.index, next.offset, next.codec),
-    position: formatPosition({ generation, index: next.index, offset: next.offset }),
+    key: segmentKey(generation.id, next.index, next.offset, next.codec),
+    position: positionIn(generation, next),
   });
 }

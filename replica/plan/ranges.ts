@@ -1,9 +1,9 @@
-/** Which moments of a generation can be restored: from where to where its history is without a gap. */
-import { chainFrom, ChainReader, reachOf } from './chain.ts';
-import { formatPosition } from '../terms/position.ts';
+/** Which moments of a generation can be restored: from where to where its history has no gap. */
+import { Chain } from './chain.ts';
+import { GenerationReader } from './generation-reader.ts';
 import type { SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
-import { snapshotTime, type Generation } from '../catalogue/generation.ts';
+import type { Generation } from '../catalogue/generation.ts';
 
 export interface Moment {
   readonly position: string;
@@ -11,7 +11,7 @@ export interface Moment {
   readonly time: number;
 }
 
-/** Every commit from `first` to `last` can be restored. Both are the same where only a snapshot is left. */
+/** Every commit from `first` to `last` can be restored. Both are the same if only a snapshot is left. */
 export interface RestorableRange {
   readonly first: Moment;
   readonly last: Moment;
@@ -19,36 +19,37 @@ export interface RestorableRange {
 
 /**
  * The restorable ranges of one generation, oldest first. Reads only headers, so it does not prove that the objects
- * are sound. Throws `corrupt` where a header is damaged or WAL does not follow on itself.
+ * are sound. Throws `corrupt` if a header is damaged or WAL is missing inside a range.
  *
  * @param floor the first index whose WAL is kept; see `Floors`
  */
 export async function restorableRanges(store: Store, generation: Generation, floor = 0): Promise<RestorableRange[]> {
+  const reader = new GenerationReader(store, generation, floor);
   const ranges: RestorableRange[] = [];
   let open: Moment | undefined;
   for (const [i, snapshot] of generation.snapshots.entries()) {
-    const own = await ownMoment(store, generation, snapshot);
+    const own = await ownMoment(reader, snapshot);
     open ??= own;
-    const kept = snapshot.index >= floor;
-    const chain = kept ? chainFrom(generation, snapshot) : [];
+    const chain = snapshot.index >= floor ? new Chain(reader, snapshot) : undefined;
     const next = generation.snapshots[i + 1];
-    if (kept && next !== undefined && reachOf(chain, snapshot) + 1 >= next.index) continue;
-    const last = kept ? await newest(new ChainReader(store, generation, snapshot, chain), generation, own) : own;
-    ranges.push({ first: open, last });
+    if (chain !== undefined && next !== undefined && chain.reach + 1 >= next.index) continue;
+    ranges.push({ first: open, last: chain === undefined ? own : await newestMoment(chain, own) });
     open = undefined;
   }
   return ranges;
 }
 
-async function ownMoment(store: Store, generation: Generation, snapshot: SnapshotRef): Promise<Moment> {
-  const position = formatPosition({ generation: generation.id, index: snapshot.index, offset: 0 });
-  return { position, time: await snapshotTime(store, generation.id, snapshot) };
+async function ownMoment(reader: GenerationReader, snapshot: SnapshotRef): Promise<Moment> {
+  return {
+    position: reader.position({ index: snapshot.index, offset: 0 }),
+    time: await reader.snapshotTime(snapshot),
+  };
 }
 
-async function newest(reader: ChainReader, generation: Generation, own: Moment): Promise<Moment> {
-  const found = await reader.newestAt(Number.POSITIVE_INFINITY);
+async function newestMoment(chain: Chain, own: Moment): Promise<Moment> {
+  const found = await chain.newestAt(Number.POSITIVE_INFINITY);
   if (found.kind === 'snapshot') return own;
   const { index, offset, lastModified } = found.segment;
   const place = found.kind === 'mark' ? found.mark : { offset, time: lastModified };
-  return { position: formatPosition({ generation: generation.id, index, offset: place.offset }), time: place.time };
+  return { position: chain.reader.position({ index, offset: place.offset }), time: place.time };
 }

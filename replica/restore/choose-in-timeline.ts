@@ -1,4 +1,4 @@
-import { keyOfSnapshot } from '../catalogue/generation.ts';
+import { keyOfSnapshot, positionIn } from '../catalogue/generation.ts';
 import { otherProgramWarnings } from '../catalogue/other-program.ts';
 import type { Timeline } from '../catalogue/timeline.ts';
 import { openSnapshot, readSnapshotFacts } from '../objects/snapshot-reader.ts';
@@ -6,7 +6,6 @@ import { DEFAULT_MEMORY, openImage } from '../image/image.ts';
 import { openPages } from '../image/by-page/page-reader.ts';
 import { planRestore, type RestorePlan } from '../plan/plan.ts';
 import type { Store } from '../store/store.ts';
-import { formatPosition } from '../terms/position.ts';
 import type { Target } from '../terms/target.ts';
 import type { FileImage, Restorable } from './restorable.ts';
 import { writeImage } from '../image/to-file/image-writer.ts';
@@ -25,7 +24,7 @@ export async function chooseInTimeline(store: Store, timeline: Timeline, target:
 export function restorableOf(store: Store, plan: RestorePlan): Restorable {
   const segments = plan.indexes.flatMap((index) => index.segments);
   return {
-    position: formatPosition({ generation: plan.generation.id, ...plan.until }),
+    position: positionIn(plan.generation, plan.until),
     time: plan.time,
     proof: plan.proof === undefined ? 'frames' : 'recorded',
     warnings: [],
@@ -45,7 +44,7 @@ async function fileImageOf(store: Store, plan: RestorePlan): Promise<FileImage> 
     bytes: facts && (plan.proof?.state.pages ?? facts.pages) * facts.pageSize,
     async write(file, options) {
       const { end, ...written } = await writeImage(store, plan, snapshot, file, options);
-      return { ...written, position: formatPosition({ generation: plan.generation.id, ...end }) };
+      return { ...written, position: positionIn(plan.generation, end) };
     },
   };
 }

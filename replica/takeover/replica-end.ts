@@ -7,13 +7,13 @@ import { corrupt, SeawallError } from '../terms/errors.ts';
 import type { PageHashes } from '../format/page-hashes.ts';
 import { stateAfter } from '../format/segment.ts';
 import type { DatabaseState } from '../terms/database-state.ts';
+import { GenerationReader } from '../plan/generation-reader.ts';
 import { planLatest } from '../plan/plan.ts';
-import { formatPosition } from '../terms/position.ts';
 import { readWal } from '../objects/segment-reader.ts';
 import { readWholeSnapshot } from '../objects/whole-snapshot.ts';
 import { isBlockSnapshot, openSnapshot } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
-import type { Generation } from '../catalogue/generation.ts';
+import { positionIn, type Generation } from '../catalogue/generation.ts';
 import type { WalSum } from '../wal/checksum.ts';
 import type { WalHeader } from '../wal/format.ts';
 
@@ -45,7 +45,7 @@ export interface ReplicaEnd {
  *   `unsupported` (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT)
  */
 export async function readReplicaEnd(store: Store, generation: Generation, adopted = false): Promise<ReplicaEnd> {
-  const plan = await planLatest(store, generation);
+  const plan = await planLatest(new GenerationReader(store, generation));
   const snapshot = await openSnapshot(store, generation.id, plan.snapshot);
   if (!isBlockSnapshot(snapshot) && !adopted) {
     throw new SeawallError('unsupported', 'FOREIGN_SNAPSHOT', `${snapshot.key} records no page hashes`, {
@@ -70,7 +70,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
   const segments = generation.segments.filter((segment) => segment.index >= plan.snapshot.index);
   for await (const { frames, header, segment, tail } of readWal(store, generation.id, segments)) {
     const { index } = segment;
-    const position = formatPosition({ generation: generation.id, index, offset: segment.offset });
+    const position = positionIn(generation, segment);
     if (header === undefined && !adopted) {
       throw new SeawallError('unsupported', 'FOREIGN_SEGMENT', `the segment at ${position} records no states`, {
         position,
@@ -96,7 +96,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     }
   }
   if (!finished && isForeign) {
-    const position = formatPosition({ generation: generation.id, ...end });
+    const position = positionIn(generation, end);
     const message = `the replica ends inside a transaction at ${position}`;
     throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', message, { position });
   }

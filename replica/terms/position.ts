@@ -14,6 +14,9 @@ export interface Position {
   readonly offset: number;
 }
 
+/** A position whose generation is known from the context. */
+export type Place = Pick<Position, 'index' | 'offset'>;
+
 /** The largest WAL index: eight hex digits. */
 export const MAX_INDEX = 0xffff_ffff;
 
@@ -44,6 +47,6 @@ export function parsePosition(text: string): Position | undefined {
 }
 
 /** Orders places within one generation; positions of different generations have no order of their own. */
-export function comparePlaces(a: Pick<Position, 'index' | 'offset'>, b: Pick<Position, 'index' | 'offset'>): number {
+export function comparePlaces(a: Place, b: Place): number {
   return a.index - b.index || a.offset - b.offset;
 }

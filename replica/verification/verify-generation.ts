@@ -1,5 +1,6 @@
 /** The check of one generation: its snapshots and WAL in order, with the database checksum carried along. */
 import { sameState } from '../plan/chain.ts';
+import type { GenerationReader } from '../plan/generation-reader.ts';
 import type { Head } from '../catalogue/head.ts';
 import { EarlyPages } from './early-pages.ts';
 import { corrupt } from '../terms/errors.ts';
@@ -9,17 +10,13 @@ import { HEAD_KEY, segmentKey, snapshotKey } from '../terms/layout.ts';
 import { comparePlaces, formatPosition } from '../terms/position.ts';
 import { assertMarksMatchFrames, readSegmentPieces, type SegmentRef } from '../objects/segment-reader.ts';
 import type { SnapshotRef } from '../objects/snapshot-reader.ts';
-import type { Store } from '../store/store.ts';
-import { segmentsOf, type Generation } from '../catalogue/generation.ts';
+import { segmentsOf } from '../catalogue/generation.ts';
 import { readWholeSnapshot } from '../objects/whole-snapshot.ts';
 import type { Findings, GenerationReport } from './findings.ts';
 import { WalCursor, type Frame } from '../wal/cursor.ts';
 
 export class GenerationCheck {
-  readonly #store: Store;
-  readonly #generation: Generation;
-  /** WAL below this index is not promised. */
-  readonly #floor: number;
+  readonly #reader: GenerationReader;
   readonly #head: Head | undefined;
   readonly #findings: Findings;
   /** Page hashes at #next; undefined where they cannot be known. */
@@ -41,16 +38,14 @@ export class GenerationCheck {
   /** Damage was told; what follows from it is not told again. */
   #damaged = false;
 
-  constructor(store: Store, generation: Generation, floor: number, head: Head | undefined, findings: Findings) {
-    this.#store = store;
-    this.#generation = generation;
-    this.#floor = floor;
+  constructor(reader: GenerationReader, head: Head | undefined, findings: Findings) {
+    this.#reader = reader;
     this.#head = head;
     this.#findings = findings;
   }
 
   async run(): Promise<GenerationReport> {
-    const { id, snapshots, segments } = this.#generation;
+    const { id, snapshots, segments } = this.#reader.generation;
     const indexes = new Set([...snapshots.map(({ index }) => index), ...segments.map(({ index }) => index)]);
     if (snapshots.length === 0) {
       const message = `generation ${id} has no snapshot: it was never finished, or its snapshot is gone`;
@@ -58,7 +53,7 @@ export class GenerationCheck {
     }
     for (const index of [...indexes].sort((a, b) => a - b)) {
       for (const snapshot of snapshots.filter((each) => each.index === index)) await this.#snapshot(snapshot);
-      const ofIndex = segmentsOf(this.#generation, index);
+      const ofIndex = segmentsOf(this.#reader.generation, index);
       if (ofIndex.length > 0) await this.#index(index, ofIndex);
       this.#checkEarly(index);
     }
@@ -78,9 +73,9 @@ export class GenerationCheck {
   }
 
   async #snapshot(ref: SnapshotRef): Promise<void> {
-    const key = snapshotKey(this.#generation.id, ref.index, ref.codec);
+    const key = snapshotKey(this.#reader.generation.id, ref.index, ref.codec);
     try {
-      const { hashes, facts } = await readWholeSnapshot(this.#store, this.#generation.id, ref);
+      const { hashes, facts } = await readWholeSnapshot(this.#reader.store, this.#reader.generation.id, ref);
       if (facts === undefined) this.#frames++;
       else this.#recorded++;
       const time = facts?.time ?? this.#time;
@@ -117,11 +112,16 @@ export class GenerationCheck {
       this.#hole(index, key);
       this.#lose();
     }
-    if (this.#next === undefined && this.#generation.snapshots.length > 0 && index >= this.#floor && !this.#damaged) {
+    if (
+      this.#next === undefined &&
+      this.#reader.generation.snapshots.length > 0 &&
+      index >= this.#reader.floor &&
+      !this.#damaged
+    ) {
       this.#findings.problem(key, 'WAL_WITHOUT_SNAPSHOT', `${key}: no snapshot is there that this WAL continues`);
       this.#damaged = true;
     }
-    let cursor: WalCursor | undefined = new WalCursor(this.#generation.id, index);
+    let cursor: WalCursor | undefined = new WalCursor(this.#reader.generation.id, index);
     let expected = 0;
     for (const segment of segments) {
       if (cursor !== undefined && segment.offset !== expected) {
@@ -140,7 +140,7 @@ export class GenerationCheck {
       this.#findings.checked();
     }
     if (cursor === undefined) return;
-    if (!cursor.atCommit && this.#generation.segments.at(-1)!.index > index) {
+    if (!cursor.atCommit && this.#reader.generation.segments.at(-1)!.index > index) {
       const last = this.#keyOf(segments.at(-1)!);
       this.#damage(index + 1, last, 'WAL_UNFINISHED', `${last}: index ${index} ends inside a transaction`);
       this.#lose();
@@ -154,7 +154,7 @@ export class GenerationCheck {
   async #segment(segment: SegmentRef, cursor: WalCursor | undefined): Promise<number> {
     let at = segment.offset;
     let recorded = false;
-    for await (const { header, raw } of readSegmentPieces(this.#store, this.#generation.id, segment)) {
+    for await (const { header, raw } of readSegmentPieces(this.#reader.store, this.#reader.generation.id, segment)) {
       at += raw.length;
       recorded = header !== undefined;
       if (cursor === undefined) continue;
@@ -242,7 +242,7 @@ export class GenerationCheck {
 
   /** A break before index `until`: a problem, unless retention has given up the WAL there. */
   #damage(until: number, key: string, code: string, message: string): void {
-    if (until > this.#floor) {
+    if (until > this.#reader.floor) {
       this.#findings.problem(key, code, message);
       this.#damaged = true;
     }
@@ -266,25 +266,28 @@ export class GenerationCheck {
   }
 
   #checkHead(): void {
-    const [first] = this.#generation.snapshots;
+    const [first] = this.#reader.generation.snapshots;
     if (this.#head === undefined || this.#headSeen || this.#damaged) return;
     const { position } = this.#head;
-    if (first !== undefined && comparePlaces(position, { index: Math.max(first.index, this.#floor), offset: 0 }) < 0)
+    if (
+      first !== undefined &&
+      comparePlaces(position, { index: Math.max(first.index, this.#reader.floor), offset: 0 }) < 0
+    )
       return;
     const message = `the head names ${formatPosition(position)}, which is not the end of a commit that is there`;
     this.#findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }
 
   #firstKey(): string {
-    const [segment] = this.#generation.segments;
-    return segment === undefined ? `generations/${this.#generation.id}` : this.#keyOf(segment);
+    const [segment] = this.#reader.generation.segments;
+    return segment === undefined ? `generations/${this.#reader.generation.id}` : this.#keyOf(segment);
   }
 
   #keyOf({ index, offset, codec }: SegmentRef): string {
-    return segmentKey(this.#generation.id, index, offset, codec);
+    return segmentKey(this.#reader.generation.id, index, offset, codec);
   }
 
   #name(index: number, offset: number): string {
-    return formatPosition({ generation: this.#generation.id, index, offset });
+    return this.#reader.position({ index, offset });
   }
 }

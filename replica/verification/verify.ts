@@ -17,6 +17,7 @@ import { CLAIM_KEY, CONTROL, FLOORS_KEY, GENERATIONS, HEAD_KEY } from '../terms/
 import { chooseLtx } from '../restore/choose-in-ltx.ts';
 import { loadLtxHistory, type LtxHistory } from '../ltx/history.ts';
 import { verifyLtx } from './verify-ltx.ts';
+import { GenerationReader } from '../plan/generation-reader.ts';
 import { planLatest, planSnapshot, type RestorePlan } from '../plan/plan.ts';
 import { formatPosition } from '../terms/position.ts';
 import type { Restorable } from '../restore/restorable.ts';
@@ -121,8 +122,8 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
   const reports: GenerationReport[] = [];
   for (const generation of generations) {
     const ofHead = head?.position.generation === generation.id ? head : undefined;
-    const check = new GenerationCheck(store, generation, floors.get(generation.id) ?? 0, ofHead, findings);
-    reports.push(await check.run());
+    const reader = new GenerationReader(store, generation, floors.get(generation.id));
+    reports.push(await new GenerationCheck(reader, ofHead, findings).run());
   }
   if (ltx !== undefined) reports.push(await verifyLtx(store, ltx, findings));
   if (options.deep !== undefined) await checkDeep(store, { generations, floors, ltx }, options.deep, findings);
@@ -206,9 +207,9 @@ function* newestStates(
     const newest = generation.snapshots.at(-1);
     if (newest === undefined) continue;
     // WAL that retention has given up may end anywhere; the snapshot is promised.
-    const standsAlone = newest.index < (floors.get(generation.id) ?? 0);
+    const reader = new GenerationReader(store, generation, floors.get(generation.id));
     const plan = (): Promise<RestorePlan> =>
-      standsAlone ? planSnapshot(store, generation, newest) : planLatest(store, generation);
+      newest.index < reader.floor ? planSnapshot(reader, newest) : planLatest(reader);
     yield { key: `generations/${generation.id}`, choose: async () => restorableOf(store, await plan()) };
   }
   if (ltx !== undefined) yield { key: ltx.files.at(-1)!.key, choose: () => chooseLtx(store, ltx, LATEST) };

@@ -18,7 +18,7 @@ import { segmentKey } from '../../terms/layout.ts';
 import { mapOrdered } from '../../runtime/map-ordered.ts';
 import { assertPages, type PastState } from './past-state.ts';
 import type { RestorePlan } from '../../plan/plan.ts';
-import { formatPosition } from '../../terms/position.ts';
+import { positionIn } from '../../catalogue/generation.ts';
 import { ReadCache } from '../../runtime/read-cache.ts';
 import { readSegmentPieces, type SegmentRef } from '../../objects/segment-reader.ts';
 import type { BlockSnapshot } from '../../objects/block-snapshot.ts';
@@ -96,7 +96,7 @@ class ReplicaState implements PastState {
     this.#blocks = isBlockSnapshot(snapshot) ? snapshot : new ForeignBlocks(snapshot);
     this.#blockSize = isBlockSnapshot(snapshot) ? snapshot.footer.blockPages * size.pageSize : BLOCK_SIZE;
     this.#beyond = Math.min(walk.fewest, snapshot.facts?.pages ?? Number.MAX_SAFE_INTEGER) + 1;
-    this.position = formatPosition({ generation: plan.generation.id, ...walk.end });
+    this.position = positionIn(plan.generation, walk.end);
     this.time = plan.time;
     this.pageSize = size.pageSize;
     this.pages = size.pages;
