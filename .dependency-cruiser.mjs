@@ -62,7 +62,14 @@ export default {
     forbid('replica-opens-no-database', { path: '^replica/' }, { path: '(better-sqlite3|aws-cdk-lib)' }),
     forbid('shipper', { path: '^shipper/' }, { path: '^(functions|infra|cli|test|bench|examples)/' }),
     forbid('functions', { path: '^functions/' }, { path: '^(shipper|infra|cli|test|bench|examples)/' }),
-    forbid('infra', { path: '^infra/' }, { path: '^(replica|shipper|functions|cli|test|bench|examples)/' }),
+    forbid(
+      'infra',
+      { path: '^infra/' },
+      {
+        path: '^(replica|shipper|functions|cli|test|bench|examples)/',
+        pathNot: '^replica/runtime/require-node[.]ts$',
+      },
+    ),
     forbid('cli', { path: '^cli/' }, { path: '^(functions|infra|test|bench|examples)/' }),
     forbid(
       'cli-rooms',

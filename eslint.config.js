@@ -23,6 +23,25 @@ export default tseslint.config(
     },
   },
   {
+    // What users load is linked before replica/runtime/require-node.ts can say that a Node.js is too old for it.
+    // Only the command line and the functions import replica/restore/integrity.ts.
+    files: ['replica/**/*.ts', 'shipper/*.ts', 'infra/**/*.ts'],
+    ignores: ['infra/app.ts', 'infra/bundle-functions.ts', 'replica/restore/integrity.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...[
+          [
+            "ImportDeclaration[source.value='node:zlib'] ImportSpecifier[imported.name='crc32']",
+            'see runtime/crc32.ts',
+          ],
+          ['ImportDeclaration[source.value=/^node:fs/] ImportSpecifier[imported.name=/^glob/]', 'import * as fs'],
+          ["ImportDeclaration[source.value='node:sqlite'][importKind='value']", 'import it when it is needed'],
+        ].map(([selector, way]) => ({ selector, message: `An old Node.js cannot link this: ${way}.` })),
+      ],
+    },
+  },
+  {
     files: ['test/**/*.ts'],
     rules: {
       // Stand-ins implement asynchronous contracts without waiting for anything.

@@ -1,4 +1,6 @@
 /** `seawall/infra`: backups of SQLite databases for AWS CDK apps. */
+import '../replica/runtime/require-node.ts';
+
 export type {
   AlarmProps,
   ColdStorageProps,

@@ -1,6 +1,6 @@
 /** Follows a pattern of files for a fleet: adds what comes and removes what goes. */
 import { statSync } from 'node:fs';
-import { glob } from 'node:fs/promises';
+import * as fs from 'node:fs/promises';
 import { basename, extname, relative, resolve, sep } from 'node:path';
 import { SeawallError } from '../replica/terms/errors.ts';
 import { parseDuration } from '../replica/terms/units.ts';
@@ -93,7 +93,7 @@ export class FolderWatch {
 
   async #look(): Promise<void> {
     const found = new Set<string>();
-    for await (const path of glob(this.#pattern)) if (!BESIDE.test(path) && isFile(path)) found.add(path);
+    for await (const path of fs.glob(this.#pattern)) if (!BESIDE.test(path) && isFile(path)) found.add(path);
     const missed = new Set<string>();
     for (const database of this.#added) {
       if (found.has(database)) continue;

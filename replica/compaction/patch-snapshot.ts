@@ -15,7 +15,7 @@
  * MiB of the WAL's pages (beyond that the WAL is read again for each such stretch of the database), a segment while the
  * WAL is read, and 8 bytes for each page.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { ChangedBlocks } from './changed-blocks.ts';
 import { planCopies, type BlockRange } from './copy-plan.ts';
 import type { Codec } from '../format/codec.ts';

@@ -7,7 +7,7 @@
  * The CRC covers the UTF-8 bytes of everything before `,"crc32"`. Reading is strict: the bytes must be exactly what
  * writing would produce.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, SeawallError } from '../terms/errors.ts';
 
 /** No control object is larger; reports are cut to fit. */

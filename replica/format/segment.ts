@@ -5,7 +5,7 @@
  * one frame with a content checksum). The header carries a CRC-32 of itself and of everything behind it, so no byte
  * of the object can change unseen. docs/FORMAT.md gives every byte.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { corrupt } from '../terms/errors.ts';
 import { frameSize, isFrameBoundary, isPageSize, WAL_HEADER_SIZE } from '../wal/format.ts';
 import { codec as codecNamed, type Codec } from './codec.ts';

@@ -5,7 +5,7 @@
  * and a footer of fixed size at the very end of the object, so that a reader with one ranged GET of the end knows
  * where everything lies. docs/FORMAT.md gives every byte.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, SeawallError } from '../terms/errors.ts';
 import type { CodecName } from '../terms/layout.ts';
 import { isPageSize } from '../wal/format.ts';

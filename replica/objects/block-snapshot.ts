@@ -1,5 +1,5 @@
 /** A snapshot of our own, read by its trailer: any of its blocks, and the hash of any page, by ranged requests. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, withKey } from '../terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../format/codec.ts';
 import { formatChecksum, PageHashes } from '../format/page-hashes.ts';

@@ -1,5 +1,5 @@
 /** Writes a snapshot: block by block as they are produced, and by ranges of an older one. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../runtime/crc32.ts';
 import { corrupt } from '../terms/errors.ts';
 import type { Codec } from '../format/codec.ts';
 import { formatChecksum, PageHashes } from '../format/page-hashes.ts';

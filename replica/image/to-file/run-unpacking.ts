@@ -1,5 +1,5 @@
 /** What is done to a run of a snapshot's blocks on its way into a file: CRC, decoding, the WAL's pages, a hash for each. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../../runtime/crc32.ts';
 import { corrupt } from '../../terms/errors.ts';
 import { decoderOf } from '../../format/block-decoders.ts';
 import { blockBuffer, hashBlockBuffer } from '../../format/block-buffer.ts';

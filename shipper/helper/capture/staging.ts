@@ -8,7 +8,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../../../replica/runtime/crc32.ts';
 import type { CapturedSegment } from './capture.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 
