@@ -1,11 +1,6 @@
 /**
- * Writes the blocks of a snapshot of ours into a file, in whatever order they come, side by side with the WAL: while
- * that is still read, threads already write blocks, without those pages that it is known to have by then. What the WAL's
- * writer writes or cuts off meanwhile waits for the blocks that were begun before, while no other begins.
- *
- * A thread does all from the request to the write: it gets a ticket (read-ticket.ts), reads the range into its own memory,
- * unpacks it, hashes its pages and writes them. Whatever fails there is done again by the main thread, which repeats,
- * resumes and names what is wrong. Starting is what a thread costs: some 60 ms of a processor, 40 of them Node.js' own.
+ * Writes the blocks of one of our snapshots into a file, in whatever order they come. While the WAL is still read,
+ * threads already write blocks, without those pages that the WAL is known to hold by then.
  */
 import { withKey } from '../../terms/errors.ts';
 import { BLOCK_SIZE } from '../../format/block-size.ts';
@@ -19,21 +14,45 @@ import type { BlocksBelow, WalWriter } from './wal-writer.ts';
 import type { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './target-file.ts';
 
-/** What a thread fetches by one request. */
+/** What a thread fetches with one request. */
 const LONG_RUNS = { bytes: 2 << 20, blocks: 16 };
-/** Runs under way in the main thread where there are others: one is fetched or written while one is unpacked. */
+/** Runs under way in the main thread if there are others: one is fetched or written while another is unpacked. */
 const RUNS_BESIDE_THREADS = 2;
-/** So often in a row tickets may be of no use before none is asked for any more. */
+/** After so many useless tickets in a row, none is asked for any more. */
 const MOST_REFUSALS = 4;
 
-/** What one lane of the main thread reads into, and writes from. */
+/** What one lane of the main thread reads into and writes from. */
 interface LaneBuffers {
   stored: Buffer;
   readonly raw: Buffer;
 }
 
+/** The WAL is read, and threads write blocks beside it. */
+interface BesideWal {
+  readonly kind: 'beside-wal';
+  /** The last page of the blocks that were begun. */
+  begun: number;
+  /** The highest page that one of them may have written, or will. */
+  reach: number;
+  readonly underWay: Set<Promise<unknown>>;
+  /** Resolves when blocks may be begun again; undefined unless they are paused. */
+  paused: PromiseWithResolvers<undefined> | undefined;
+  /** Settles when no thread has a run any more: after the phase has ended, since runs that were begun are finished. */
+  over: Promise<void>;
+  isOver: boolean;
+}
+
+/**
+ * - `created`: nothing was begun
+ * - `beside-wal`: see {@link BesideWal}
+ * - `after-wal`: threads are given no more runs beside the WAL; `before` is what is left of that phase
+ */
+type Phase =
+  { readonly kind: 'created' } | BesideWal | { readonly kind: 'after-wal'; readonly before: BesideWal | undefined };
+
 export type Unpacking = Pick<UnpackingPool, 'lanes' | 'unpack'>;
 
+/** Call `begin`, read the WAL, call `finish`; dispose of it in any case. */
 export class BlockRestorer implements BlocksBelow, AsyncDisposable {
   readonly #snapshot: BlockSnapshot;
   readonly #file: PageFile;
@@ -42,22 +61,13 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
   readonly #progress: WriteProgress;
   readonly #runs: Generator<BlockRun>;
   readonly #reader = new TicketReader();
-  readonly #rooms: LaneBuffers[] = [];
-  #wal: WalWriter | undefined;
-  /** Pages behind this one are not the snapshot's. */
+  readonly #buffers: LaneBuffers[] = [];
+  #phase: Phase = { kind: 'created' };
+  /** Pages after this one are not the snapshot's. */
   #last = Number.MAX_SAFE_INTEGER;
-  /** The last page of the blocks that were begun before the WAL was read. */
-  #begun = 0;
-  #reach = 0;
-  /** The writing of blocks while the WAL is read. */
-  #early: Promise<void> = Promise.resolve();
-  #earlyUnderWay = false;
-  #walEnded = false;
-  readonly #underWay = new Set<Promise<unknown>>();
-  #paused: PromiseWithResolvers<undefined> | undefined;
-  /** What threads could not do before the WAL was read. */
-  readonly #again: BlockRun[] = [];
-  /** Tickets in a row that were of no use. */
+  /** Runs that threads took beside the WAL and did not write. */
+  readonly #left: BlockRun[] = [];
+  /** Useless tickets in a row. */
   #refusals = 0;
 
   constructor(snapshot: BlockSnapshot, file: PageFile, hashes: PageHashes, pool: Unpacking, progress: WriteProgress) {
@@ -72,100 +82,115 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
   }
 
   get reach(): number {
-    return this.#reach;
+    return this.#phase.kind === 'beside-wal' ? this.#phase.reach : 0;
   }
 
   limit(pages: number): void {
     this.#last = Math.min(this.#last, pages);
-    this.#reach = Math.min(this.#reach, pages);
+    if (this.#phase.kind === 'beside-wal') this.#phase.reach = Math.min(this.#phase.reach, pages);
   }
 
   async pause(): Promise<void> {
-    this.#paused ??= Promise.withResolvers<undefined>();
-    await Promise.allSettled(this.#underWay);
+    if (this.#phase.kind !== 'beside-wal') return;
+    this.#phase.paused ??= Promise.withResolvers<undefined>();
+    await Promise.allSettled(this.#phase.underWay);
   }
 
   resume(): void {
-    this.#paused?.resolve(undefined);
-    this.#paused = undefined;
+    if (this.#phase.kind === 'beside-wal') unpause(this.#phase);
   }
 
-  /** Sets the threads to work, before the WAL has been read. `wal`: the writer of that, once there is one. */
+  /** Sets the threads to work before the WAL has been read. `wal` returns its writer, once there is one. */
   begin(wal: () => WalWriter | undefined): void {
-    this.#earlyUnderWay = true;
-    const written = forEachConcurrent(this.#earlyRuns(), this.#pool.lanes, async (run) => {
-      while (this.#paused !== undefined) await this.#paused.promise;
-      if (this.#walEnded) {
-        this.#again.push(run);
+    const phase: BesideWal = {
+      kind: 'beside-wal',
+      begun: 0,
+      reach: 0,
+      underWay: new Set(),
+      paused: undefined,
+      over: Promise.resolve(),
+      isOver: false,
+    };
+    this.#phase = phase;
+    const written = forEachConcurrent(this.#runsBeside(phase), this.#pool.lanes, async (run) => {
+      while (phase.paused !== undefined) await phase.paused.promise;
+      if (this.#phase !== phase) {
+        this.#left.push(run);
         return;
       }
-      this.#wal = wal();
       const { blockPages } = this.#snapshot.footer;
-      this.#begun = Math.min((run.last + 1) * blockPages, this.#snapshot.facts.pages);
-      this.#reach = Math.min(this.#begun, this.#last);
-      const work = this.#writeEarly(run);
-      this.#underWay.add(work);
-      await work.finally(() => this.#underWay.delete(work));
+      phase.begun = Math.min((run.last + 1) * blockPages, this.#snapshot.facts.pages);
+      phase.reach = Math.min(phase.begun, this.#last);
+      const work = this.#writeBeside(run, wal());
+      phase.underWay.add(work);
+      await work.finally(() => phase.underWay.delete(work));
     });
-    this.#early = written.finally(() => (this.#earlyUnderWay = false));
+    phase.over = written.finally(() => (phase.isOver = true));
   }
 
   /**
-   * Writes all that is left, now that the WAL has been read; also blocks whose pages the WAL has all: those are few, and
-   * damage in them had better be known. What the WAL's writer holds of other pages is written, too.
+   * Writes all that is left, now that the WAL has been read. Blocks whose pages the WAL replaces completely are read,
+   * too: they are few, and damage in them must be found. The pages that the WAL's writer still holds are also written.
    */
   async finish(wal: WalWriter | undefined): Promise<void> {
-    this.#walEnded = true;
-    this.#wal = wal;
+    const before = this.#leaveWal();
     const { facts, footer } = this.#snapshot;
     const covered = Math.min(facts.pages, Math.ceil(this.#last / footer.blockPages) * footer.blockPages);
     const threads = this.#pool.lanes;
     const main = threads === 0 ? RUNS_AHEAD : RUNS_BESIDE_THREADS;
     const write = async (run: BlockRun, lane: number): Promise<void> => {
-      const packed = this.#pack(run, true);
-      const hashes = (lane < threads ? await this.#unpackElsewhere(run, packed) : undefined) ?? (await this.#unpackHere(run, packed, this.#roomOf(lane))); // prettier-ignore
-      this.#take(packed, hashes);
+      const packed = this.#pack(run, wal, true);
+      const elsewhere = lane < threads ? await this.#unpackElsewhere(run, packed) : undefined;
+      this.#take(packed, elsewhere ?? (await this.#unpackHere(run, packed, this.#buffersOf(lane))));
     };
-    const begun = this.#begun;
-    await forEachConcurrent(this.#meanwhile(), main, (run, lane) => write(run, threads + lane));
-    await this.#early;
+    const begun = before?.begun ?? 0;
+    await forEachConcurrent(this.#runsWhile(before), main, (run, lane) => write(run, threads + lane));
+    await before?.over;
     await wal?.finish((page) => page > begun && page <= covered);
     await forEachConcurrent(this.#runs, threads + main, write);
-    await forEachConcurrent(this.#again.splice(0), threads + main, write);
+    await forEachConcurrent(this.#left.splice(0), threads + main, write);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#walEnded = true;
-    this.resume();
-    await this.#early;
+    await this.#leaveWal()?.over;
     this.#reader.close();
   }
 
-  *#earlyRuns(): Generator<BlockRun> {
-    while (!this.#walEnded && this.#refusals < MOST_REFUSALS) {
+  /** From here on no thread begins a run beside the WAL. Returns what is left of that phase. */
+  #leaveWal(): BesideWal | undefined {
+    const phase = this.#phase;
+    if (phase.kind === 'after-wal') return phase.before;
+    const before = phase.kind === 'beside-wal' ? phase : undefined;
+    this.#phase = { kind: 'after-wal', before };
+    if (before !== undefined) unpause(before);
+    return before;
+  }
+
+  *#runsBeside(phase: BesideWal): Generator<BlockRun> {
+    while (this.#phase === phase && this.#refusals < MOST_REFUSALS) {
       const next = this.#runs.next();
       if (next.done === true) return;
       yield next.value;
     }
   }
 
-  /** What there is to do while threads are at what they have begun with: they may not even have started. */
-  *#meanwhile(): Generator<BlockRun> {
-    while (this.#earlyUnderWay) {
+  /** Runs for the main thread while threads are busy with what they have begun: they may not even have started. */
+  *#runsWhile(before: BesideWal | undefined): Generator<BlockRun> {
+    while (before?.isOver === false) {
       const next = this.#runs.next();
       if (next.done === true) return;
       yield next.value;
     }
   }
 
-  /** Fails never: what does is left for later. */
-  async #writeEarly(run: BlockRun): Promise<void> {
-    const packed = this.#pack(run, false);
+  /** Never fails. Runs that could not be written are kept for `finish`. */
+  async #writeBeside(run: BlockRun, wal: WalWriter | undefined): Promise<void> {
+    const packed = this.#pack(run, wal, false);
     const ticket = await this.#ticket(run).catch(() => undefined);
     const hashes = ticket && (await this.#pool.unpack(packed, ticket, this.#file.fd!));
     if (hashes === undefined) {
       this.#refusals++;
-      this.#again.push(run);
+      this.#left.push(run);
       return;
     }
     this.#refusals = 0;
@@ -173,8 +198,8 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
     this.#take(packed, hashes);
   }
 
-  /** @param patched whether pages that the WAL's writer holds are written with the block, or by that */
-  #pack(run: BlockRun, patched: boolean): PackedRun {
+  /** @param patched whether pages that the WAL's writer holds are written with the block, or by that writer */
+  #pack(run: BlockRun, wal: WalWriter | undefined, patched: boolean): PackedRun {
     const snapshot = this.#snapshot;
     const { codec, blockPages } = snapshot.footer;
     const { pageSize } = snapshot.facts;
@@ -191,11 +216,11 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
     const patches: Buffer[] = [];
     const pages = new Uint8Array(count).fill(PAGE.snapshot);
     for (let i = 0, page = firstPage; i < count; i++, page++) {
-      if (this.#wal?.has(page) !== true) {
+      if (wal?.has(page) !== true) {
         if (page > this.#last) pages[i] = PAGE.passedOver;
         continue;
       }
-      const held = patched ? this.#wal.held(page) : undefined;
+      const held = patched ? wal.held(page) : undefined;
       if (held !== undefined) patches.push(held);
       pages[i] = held === undefined ? PAGE.passedOver : PAGE.patched;
     }
@@ -216,25 +241,25 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
     return hashes;
   }
 
-  async #unpackHere(run: BlockRun, packed: PackedRun, room: LaneBuffers): Promise<BigUint64Array> {
-    const read = await this.#read(run, packed, room);
+  async #unpackHere(run: BlockRun, packed: PackedRun, buffers: LaneBuffers): Promise<BigUint64Array> {
+    const read = await this.#read(run, packed, buffers);
     if (read !== undefined) {
-      const hashes = await this.#unpack(packed, read, room).catch(() => undefined);
+      const hashes = await this.#unpack(packed, read, buffers).catch(() => undefined);
       if (hashes !== undefined) return hashes;
     }
     try {
-      return await this.#unpack(packed, await this.#snapshot.fetch(run), room);
+      return await this.#unpack(packed, await this.#snapshot.fetch(run), buffers);
     } catch (error) {
       throw withKey(error, this.#snapshot.key);
     }
   }
 
-  /** By a ticket: less work than what repeats and resumes, but it may fail. */
-  async #read(run: BlockRun, { length }: PackedRun, room: LaneBuffers): Promise<Buffer | undefined> {
+  /** Reads by a ticket: less work than a read that repeats and resumes, but it may fail. Undefined if it did. */
+  async #read(run: BlockRun, { length }: PackedRun, buffers: LaneBuffers): Promise<Buffer | undefined> {
     const ticket = await this.#ticket(run);
     if (ticket === undefined) return undefined;
-    if (room.stored.length < length) room.stored = Buffer.allocUnsafeSlow(length);
-    const into = room.stored.subarray(0, length);
+    if (buffers.stored.length < length) buffers.stored = Buffer.allocUnsafeSlow(length);
+    const into = buffers.stored.subarray(0, length);
     try {
       await this.#reader.read(ticket, into);
       this.#refusals = 0;
@@ -245,16 +270,16 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
     }
   }
 
-  async #unpack(packed: PackedRun, stored: Buffer, room: LaneBuffers): Promise<BigUint64Array> {
+  async #unpack(packed: PackedRun, stored: Buffer, { raw }: LaneBuffers): Promise<BigUint64Array> {
     const hashes = new BigUint64Array(packed.pages.length);
-    for (const { bytes, position } of unpackRun(packed, stored, hashes, room.raw)) {
+    for (const { bytes, position } of unpackRun(packed, stored, hashes, raw)) {
       await this.#file.write(bytes, position);
     }
     return hashes;
   }
 
-  #roomOf(lane: number): LaneBuffers {
-    return (this.#rooms[lane] ??= { stored: Buffer.alloc(0), raw: Buffer.allocUnsafeSlow(BLOCK_SIZE) });
+  #buffersOf(lane: number): LaneBuffers {
+    return (this.#buffers[lane] ??= { stored: Buffer.alloc(0), raw: Buffer.allocUnsafeSlow(BLOCK_SIZE) });
   }
 
   #take({ firstPage, pages, pageSize }: PackedRun, hashes: BigUint64Array): void {
@@ -267,4 +292,9 @@ export class BlockRestorer implements BlocksBelow, AsyncDisposable {
     }
     this.#progress.add(pages.length * pageSize);
   }
+}
+
+function unpause(phase: BesideWal): void {
+  phase.paused?.resolve(undefined);
+  phase.paused = undefined;
 }
