@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light', 'bench-data'] },
+  { ignores: ['dist', 'cdk.out', 'node_modules', 'bucket', 'first-light', 'bench-data', 'site'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

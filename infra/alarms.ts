@@ -3,7 +3,7 @@ import { Duration } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, type IMetric, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
-import { Construct } from 'constructs';
+import { Construct, type IConstruct } from 'constructs';
 import { metric } from './metrics.ts';
 import type { Settings } from './settings.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -30,7 +30,13 @@ const RUNBOOK = 'See docs/OPERATIONS.md of seawall.';
 const FIVE_MINUTES = Duration.minutes(5);
 const DAY = Duration.days(1);
 
-export class Alarms extends Construct {
+/** The alarms of a backup. */
+export interface SqliteBackupAlarms extends IConstruct {
+  /** Every one of them, for other actions than those of the topic. */
+  readonly all: readonly Alarm[];
+}
+
+export class Alarms extends Construct implements SqliteBackupAlarms {
   readonly all: readonly Alarm[];
   readonly #topic: ITopic | undefined;
 

@@ -10,7 +10,7 @@ import {
   Stats,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
-import type { Alarms } from './alarms.ts';
+import type { SqliteBackupAlarms } from './alarms.ts';
 import { metric } from './metrics.ts';
 import type { Settings } from './settings.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -20,7 +20,7 @@ export interface DashboardProps {
   readonly workers: Readonly<Record<string, Worker>>;
   readonly queues: Readonly<Record<string, WorkQueue>>;
   readonly settings: Settings;
-  readonly alarms: Alarms | undefined;
+  readonly alarms: SqliteBackupAlarms | undefined;
 }
 
 const HOUR = Duration.hours(1);

@@ -1,4 +1,8 @@
-/** `seawall/infra`: backups of SQLite databases for AWS CDK apps. */
+/**
+ * `seawall/infra`: backups of SQLite databases for AWS CDK apps.
+ *
+ * @module seawall/infra
+ */
 import '../replica/runtime/require-node.ts';
 
 export type {
@@ -16,5 +20,6 @@ export type {
   SqliteBackupProps,
   SweepProps,
 } from './props.ts';
+export type { SqliteBackupAlarms } from './alarms.ts';
 export { SqliteBackup } from './sqlite-backup.ts';
 export { SqliteBackupStack, type SqliteBackupStackProps } from './stack.ts';

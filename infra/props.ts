@@ -6,8 +6,10 @@ import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket, StorageClass } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 
+/** The functions of a backup. */
 export type FunctionName = 'compact' | 'retain' | 'restore' | 'drill';
 
+/** Options of {@link SqliteBackup} and their defaults. */
 export interface SqliteBackupProps {
   /**
    * The folder in the bucket below which databases lie: empty, or ending with a slash (`dbs/`).
@@ -55,7 +57,16 @@ export interface SqliteBackupProps {
    *
    * @default no access log
    */
-  readonly serverAccessLogs?: { readonly bucket: IBucket; readonly prefix?: string };
+  readonly serverAccessLogs?: {
+    /** The bucket that the log goes to. */
+    readonly bucket: IBucket;
+    /**
+     * What the log's keys begin with.
+     *
+     * @default '' nothing
+     */
+    readonly prefix?: string;
+  };
 
   /**
    * How long deleted and replaced objects can still be brought back.
@@ -210,6 +221,7 @@ export interface QueuedFunctionProps extends FunctionProps {
   readonly maxReceiveCount?: number;
 }
 
+/** The function that makes newer snapshots out of older ones and WAL. */
 export interface CompactionProps extends QueuedFunctionProps {
   /**
    * A new snapshot is made when the WAL since the last is at least this share of it.
@@ -233,6 +245,7 @@ export interface CompactionProps extends QueuedFunctionProps {
   readonly batchingWindow?: Duration;
 }
 
+/** How long the past of each database is kept. */
 export interface RetentionProps {
   /**
    * Every moment of this time can be restored.
@@ -266,6 +279,7 @@ export interface RetentionProps {
   readonly grace?: Duration;
 }
 
+/** The hourly look at all databases, and the function that deletes what retention no longer wants. */
 export interface SweepProps extends QueuedFunctionProps {
   /**
    * How often all databases are looked at: their age measured, retention enforced, missed compaction caught up.
@@ -275,6 +289,7 @@ export interface SweepProps extends QueuedFunctionProps {
   readonly interval?: Duration;
 }
 
+/** The function that restores a database into the bucket, on request. */
 export interface RestoreProps extends FunctionProps {
   /**
    * Megabytes of disk, 512 to 10240. Only restores that ask for SQLite's integrity check use it, and must fit.
@@ -284,6 +299,7 @@ export interface RestoreProps extends FunctionProps {
   readonly diskSize?: number;
 }
 
+/** The function that restores each database at intervals, to prove that it can be restored. */
 export interface DrillProps extends QueuedFunctionProps {
   /**
    * How often every database is restored for proof.
@@ -307,12 +323,15 @@ export interface DrillProps extends QueuedFunctionProps {
   readonly enabled?: boolean;
 }
 
+/** S3 Object Lock of the bucket. */
 export interface ObjectLockProps {
+  /** Who can remove a locked version: nobody (`compliance`), or who has a special permission (`governance`). */
   readonly mode: 'governance' | 'compliance';
   /** Whole days. */
   readonly duration: Duration;
 }
 
+/** When objects move to a cheaper storage class, and to which. */
 export interface ColdStorageProps {
   /** Whole days; the infrequent-access classes take objects after 30. */
   readonly after: Duration;
@@ -332,6 +351,7 @@ export interface ColdStorageProps {
   readonly largerThan?: number;
 }
 
+/** S3's replication of the bucket to another one. */
 export interface ReplicationProps {
   /** ARN of a versioned bucket, usually in another region. It needs lifecycle rules of its own. */
   readonly bucketArn: string;
@@ -355,6 +375,7 @@ export interface ReplicationProps {
   readonly deletions?: boolean;
 }
 
+/** CloudWatch alarms of a backup. */
 export interface AlarmProps {
   /**
    * Whether there are alarms.

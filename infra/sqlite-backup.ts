@@ -7,7 +7,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { Alarms } from './alarms.ts';
+import { Alarms, type SqliteBackupAlarms } from './alarms.ts';
 import { createBucket } from './bucket.ts';
 import { Compaction } from './compaction.ts';
 import { createDashboard } from './dashboard.ts';
@@ -31,15 +31,21 @@ import { allowKey, type FunctionContext } from './worker.ts';
  * Without props it is a working set. Throws a RangeError or TypeError that names the prop where one cannot work.
  */
 export class SqliteBackup extends Construct {
+  /** The bucket that holds the replicas: the one that was made, or the one that was given. */
   readonly bucket: IBucket;
   /** Its dead-letter queue is `compactionQueue.deadLetterQueue`. */
   readonly compactionQueue: IQueue;
+  /** Compacts databases, one message of the queue each. */
   readonly compactFunction: IFunction;
+  /** Sweeps databases: measures their age, enforces retention, catches up on compaction. */
   readonly retainFunction: IFunction;
+  /** Restores a database into the bucket. See {@link SqliteBackup.grantInvokeRestore}. */
   readonly restoreFunction: IFunction;
+  /** Restores databases for proof, and keeps nothing but the evidence. */
   readonly drillFunction: IFunction;
   /** Undefined where alarms are not enabled. */
-  readonly alarms: Alarms | undefined;
+  readonly alarms: SqliteBackupAlarms | undefined;
+  /** Undefined if the dashboard is switched off. */
   readonly dashboard: Dashboard | undefined;
   readonly #root: string;
 

@@ -7,6 +7,7 @@ import type { Construct } from 'constructs';
 import type { SqliteBackupProps } from './props.ts';
 import { SqliteBackup } from './sqlite-backup.ts';
 
+/** Options of {@link SqliteBackupStack} and their defaults. */
 export interface SqliteBackupStackProps extends StackProps {
   /** @default see {@link SqliteBackupProps} */
   readonly backup?: SqliteBackupProps;
@@ -18,7 +19,13 @@ export interface SqliteBackupStackProps extends StackProps {
   readonly alarmEmail?: string;
 }
 
+/**
+ * A stack that holds one {@link SqliteBackup}, and mails its alarms. Throws a TypeError if `alarmEmail` is no address,
+ * or
+ * is set together with `backup.alarms.topic`.
+ */
 export class SqliteBackupStack extends Stack {
+  /** The backup in this stack. */
   readonly backup: SqliteBackup;
 
   constructor(scope: Construct, id: string, props: SqliteBackupStackProps = {}) {

@@ -6,7 +6,7 @@ import { FolderWatch, type FolderOptions } from './folder-watch.ts';
 import { HelperSupervisor } from './helper-supervisor.ts';
 import { settle, type ShipperOptions } from './options.ts';
 import type { PlainError, ShipperEvent, ShipperStatus } from './protocol.ts';
-import { Shipper } from './shipper.ts';
+import { shipperBy, type Shipper } from './shipper.ts';
 
 /** What holds for every database of the fleet that says nothing else. */
 export type FleetOptions = Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'>;
@@ -15,11 +15,21 @@ export type FleetOptions = Omit<ShipperOptions, 'database' | 'replica' | 'stateF
 export type FleetEvents = {
   readonly [T in ShipperEvent['type']]: [event: Extract<ShipperEvent, { readonly type: T }>, shipper: Shipper];
 } & {
+  /** Every event, of every type and database. */
   readonly event: [event: ShipperEvent, shipper: Shipper];
+  /** A database is shipped from now on. */
   readonly added: [shipper: Shipper];
+  /** A database is no longer shipped. */
   readonly removed: [shipper: Shipper];
   /** A file of a followed folder is not shipped; it is tried again. Told when the reason is a new one. */
-  readonly refused: [refusal: { readonly database: string; readonly error: PlainError }];
+  readonly refused: [
+    refusal: {
+      /** The file's path, absolute. */
+      readonly database: string;
+      /** Why it is not shipped. */
+      readonly error: PlainError;
+    },
+  ];
 };
 
 /**
@@ -37,7 +47,7 @@ export type FleetEvents = {
  */
 export class Fleet extends EventEmitter<FleetEvents> {
   readonly #defaults: FleetOptions;
-  readonly #keeper = new HelperSupervisor();
+  readonly #supervisor = new HelperSupervisor();
   readonly #places = new FleetPlaces();
   readonly #shippers = new Map<string, Shipper>();
   readonly #folders = new Set<FolderWatch>();
@@ -55,7 +65,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
 
   /** Process id of the helper, while it runs. */
   get pid(): number | undefined {
-    return this.#keeper.pid;
+    return this.#supervisor.pid;
   }
 
   /** The shippers of all databases, in the order in which they were added. */
@@ -78,7 +88,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const merged = { ...this.#defaults, ...options };
     const settings = settle(merged);
     this.#places.take(settings);
-    const shipper = new Shipper(merged, this.#keeper);
+    const shipper = shipperBy(this.#supervisor, merged);
     shipper.on('event', (event) => {
       const emit = this.emit.bind(this) as (name: string, event: ShipperEvent, shipper: Shipper) => boolean;
       emit(event.type, event, shipper);
@@ -144,6 +154,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return this.#stopping;
   }
 
+  /** The same as {@link Fleet.stop}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }

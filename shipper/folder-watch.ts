@@ -8,6 +8,7 @@ import type { ShipperOptions } from './options.ts';
 import { toPlain } from './plain-error.ts';
 import type { PlainError } from './protocol.ts';
 
+/** Which files {@link Fleet.follow} ships, where to, and the options of their shippers. */
 export interface FolderOptions extends Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'> {
   /** Which files: a path with `*`, `?`, `[…]`, `{a,b}` or `**` in it. */
   readonly pattern: string;

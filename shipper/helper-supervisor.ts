@@ -12,7 +12,7 @@ const BACKOFF = { baseMs: 100, capMs: 30_000 };
 /** A helper that ran for so long was well; its end is a first failure again, milliseconds. */
 const RAN_WELL = 60_000;
 
-/** What is shipped by the helper, as the keeper sees it. */
+/** What is shipped by the helper, as the supervisor sees it. */
 export interface HelperClient {
   hear(event: ShipperEvent): void;
   /** The helper ended unasked, the `attempt`th time in a row; the next one starts in `delay` milliseconds. */
@@ -24,7 +24,7 @@ export interface HelperClient {
 export class HelperSupervisor {
   readonly #shipments = new Map<number, HelperClient>();
   #process: HelperProcess | undefined;
-  #joined = 0;
+  #added = 0;
   #failures = 0;
   #startedAt = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -36,8 +36,8 @@ export class HelperSupervisor {
   }
 
   /** Adds a shipment, and starts a helper where none runs and none is about to. Answers the shipment's number. */
-  join(shipment: HelperClient): number {
-    const number = ++this.#joined;
+  add(shipment: HelperClient): number {
+    const number = ++this.#added;
     if (this.#process === undefined && this.#timer === undefined) this.#start();
     this.#shipments.set(number, shipment);
     return number;

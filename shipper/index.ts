@@ -1,3 +1,8 @@
+/**
+ * `seawall`: keeps the databases of an app backed up while it runs.
+ *
+ * @module seawall
+ */
 import '../replica/runtime/require-node.ts';
 
 export { Shipper, type ShipperEvents } from './shipper.ts';

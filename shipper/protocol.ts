@@ -3,6 +3,7 @@ import type { ErrorFacts, ErrorKind } from '../replica/terms/errors.ts';
 import type { Settings } from './options.ts';
 import type { BeginCause, Blocker, LossCause, NewGenerationReason } from './reasons.ts';
 
+/** What a shipper is doing. */
 export type ShipperState =
   | 'starting'
   /** A new generation's snapshot is being made. */
@@ -20,10 +21,15 @@ export type ShipperState =
   | 'failed'
   | 'stopped';
 
+/** How a shipper is, at one moment. */
 export interface ShipperStatus {
+  /** What it is doing. */
   readonly state: ShipperState;
+  /** The database's path, absolute. */
   readonly database: string;
+  /** Where the backup goes, as the options say it. */
   readonly replica: string;
+  /** The generation that is written, sixteen hex digits. */
   readonly generation?: string;
   /** Why the generation was started, when this shipper started it. */
   readonly reason?: NewGenerationReason;
@@ -43,82 +49,160 @@ export interface ShipperStatus {
   readonly lost?: LossCause;
   /** What keeps the WAL from being ended. */
   readonly blockedBy?: Blocker;
+  /** What went wrong last; absent when all is well. */
   readonly problem?: PlainError;
-  /** What was uploaded since the helper process started. */
+  /** Segments uploaded since the helper process started. */
   readonly segments: number;
+  /** Snapshots uploaded since then. */
   readonly snapshots: number;
+  /** Bytes uploaded since then. */
   readonly bytes: number;
   /** Resident memory of the helper, bytes; like `pid`, absent while there is none. */
   readonly memory?: number;
+  /** Process id of the helper. */
   readonly pid?: number;
 }
 
+/** An error as plain data, so that it can cross from the helper process. */
 export interface PlainError {
+  /** A {@link SeawallError}'s kind; `usage` for a TypeError or RangeError, `unknown` for any other error. */
   readonly kind: ErrorKind | 'usage' | 'unknown';
+  /** Stable code, such as `ALREADY_SHIPPED`. */
   readonly code: string;
+  /** What went wrong, for people. */
   readonly message: string;
+  /** Where it went wrong, for programs. */
   readonly facts?: ErrorFacts;
 }
 
+/** What a shipper tells while it works. `type` says what happened. */
 export type ShipperEvent =
-  | { readonly type: 'state'; readonly state: ShipperState; readonly before: ShipperState }
+  | {
+      readonly type: 'state';
+      /** The new state. */
+      readonly state: ShipperState;
+      /** The one before. */
+      readonly before: ShipperState;
+    }
+  /** A missing database was restored before shipping began. */
   | {
       readonly type: 'restored';
+      /** Which state it is. */
       readonly position: string;
+      /** Its database checksum, sixteen hex digits. */
       readonly checksum: string;
+      /** Pages of the database. */
       readonly pages: number;
+      /** Size of the file. */
       readonly bytes: number;
     }
+  /** A new generation was begun: its snapshot is in the bucket. */
   | {
       readonly type: 'generation';
+      /** The new generation, sixteen hex digits. */
       readonly generation: string;
       /** What happened. */
       readonly cause: BeginCause;
       /** Why the generation that was there could not be continued. */
       readonly reason: NewGenerationReason;
+      /** Pages of the database. */
       readonly pages: number;
+      /** How long it took. */
       readonly milliseconds: number;
     }
+  /** The generation in the bucket is continued. */
   | {
       readonly type: 'resumed';
+      /** The generation, sixteen hex digits. */
       readonly generation: string;
+      /** What happened. */
       readonly cause: BeginCause;
       /** `unchanged`: the database was as the replica knew it. `difference`: pages that differed were shipped. */
       readonly way: 'unchanged' | 'difference';
-      /** Pages that differed, and bytes uploaded for them. */
+      /** Pages that differed. */
       readonly pages: number;
+      /** Bytes uploaded for them. */
       readonly bytes: number;
+      /** How long it took. */
       readonly milliseconds: number;
     }
+  /** A segment of WAL was uploaded. */
   | {
       readonly type: 'segment';
+      /** Its key, relative to the replica. */
       readonly key: string;
+      /** The end of what is in the bucket with it. */
       readonly position: string;
+      /** Bytes stored. */
       readonly bytes: number;
+      /** Frames in it. */
       readonly frames: number;
     }
-  | { readonly type: 'snapshot'; readonly key: string; readonly bytes: number }
-  | { readonly type: 'progress'; readonly what: 'snapshot' | 'restore'; readonly done: number; readonly total?: number }
-  | { readonly type: 'problem'; readonly error: PlainError; readonly failures: number }
+  /** A snapshot was uploaded. */
+  | {
+      readonly type: 'snapshot';
+      /** Its key, relative to the replica. */
+      readonly key: string;
+      /** Bytes stored. */
+      readonly bytes: number;
+    }
+  | {
+      readonly type: 'progress';
+      /** What is at work. */
+      readonly what: 'snapshot' | 'restore';
+      /** Bytes of the database done so far. */
+      readonly done: number;
+      /** Bytes in all; absent while unknown. */
+      readonly total?: number;
+    }
+  /** Something failed and is tried again. */
+  | {
+      readonly type: 'problem';
+      /** What went wrong. */
+      readonly error: PlainError;
+      /** Failures in a row, this one included. */
+      readonly failures: number;
+    }
   /** Frames were lost or dropped that the replica does not have: the difference will be shipped. */
-  | { readonly type: 'lost'; readonly cause: LossCause; readonly message: string }
-  | { readonly type: 'recovered'; readonly failures: number }
-  | { readonly type: 'blocked'; readonly by: Blocker }
-  /** The helper process ended unasked: `how`, such as 'ended with SIGKILL', and when the next one is started. */
+  | {
+      readonly type: 'lost';
+      /** How continuity was lost. */
+      readonly cause: LossCause;
+      /** The same for people. */
+      readonly message: string;
+    }
+  /** What failed before succeeded. */
+  | {
+      readonly type: 'recovered';
+      /** Failures in a row before. */
+      readonly failures: number;
+    }
+  /** The WAL cannot be ended; it grows meanwhile. */
+  | {
+      readonly type: 'blocked';
+      /** By what, as in {@link ShipperStatus.blockedBy}. */
+      readonly by: Blocker;
+    }
+  /** The helper process ended unasked; the next one is started. */
   | {
       readonly type: 'helper';
       readonly change: 'ended';
+      /** Such as `ended with SIGKILL`. */
       readonly how: string;
+      /** Helpers that ended in a row, this one included. */
       readonly attempt: number;
-      /** Milliseconds. */
+      /** Milliseconds until the next one is started. */
       readonly delay: number;
     }
   /** A new helper process took over from the one that ended. */
   | {
       readonly type: 'helper';
       readonly change: 'restarted';
+      /** How the former one ended. */
       readonly how: string;
+      /** Helpers that ended in a row before. */
       readonly attempt: number;
+      /** Process id of the new one. */
       readonly pid: number;
     };
 
@@ -151,5 +235,6 @@ export type FromHelper =
 export interface Synced {
   /** Everything committed before the call lies at or before this position, and is in the bucket. */
   readonly position: string;
+  /** The database checksum there, sixteen hex digits. */
   readonly checksum: string;
 }

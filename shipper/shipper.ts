@@ -6,14 +6,16 @@ import { SupervisedShipment } from './supervised-shipment.ts';
 import { settle, type Settings, type ShipperOptions } from './options.ts';
 import type { ShipperEvent, ShipperStatus, Synced } from './protocol.ts';
 
-type EventOf<T extends ShipperEvent['type']> = Extract<ShipperEvent, { readonly type: T }>;
-
+/** The listeners of a {@link Shipper}: one name for each type of event, and `event` for all of them. */
 export type ShipperEvents = {
-  readonly [T in ShipperEvent['type']]: [event: EventOf<T>];
+  readonly [T in ShipperEvent['type']]: [event: Extract<ShipperEvent, { readonly type: T }>];
 } & {
   /** Every event, of every type. */
   readonly event: [event: ShipperEvent];
 };
+
+/** A shipper whose helper process is the supervisor's, as all shippers of a fleet have it. Not for apps. */
+export let shipperBy: (supervisor: HelperSupervisor, options: ShipperOptions) => Shipper;
 
 /**
  * Keeps one SQLite database backed up while the app runs.
@@ -27,19 +29,23 @@ export type ShipperEvents = {
  * was committed and ends; if the helper dies, another takes over.
  */
 export class Shipper extends EventEmitter<ShipperEvents> {
+  static {
+    shipperBy = (supervisor, options) => {
+      const shipper = new Shipper(options);
+      shipper.#supervisor = supervisor;
+      return shipper;
+    };
+  }
+
   readonly #settings: Settings;
-  readonly #keeper: HelperSupervisor;
+  #supervisor = new HelperSupervisor();
   #shipment: SupervisedShipment | undefined;
   #stopping: Promise<void> | undefined;
 
-  /**
-   * Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. `keeper` is what
-   * the shippers of a fleet have in common.
-   */
-  constructor(options: ShipperOptions, keeper = new HelperSupervisor()) {
+  /** Checks the options and touches nothing yet. Throws a TypeError or RangeError that names the wrong option. */
+  constructor(options: ShipperOptions) {
     super();
     this.#settings = settle(options);
-    this.#keeper = keeper;
   }
 
   /** The database's path, absolute. */
@@ -47,13 +53,14 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     return this.#settings.database;
   }
 
+  /** Where the backup goes, as the options say it. */
   get replica(): string {
     return this.#settings.replica;
   }
 
   /** Process id of the helper, while it runs. */
   get pid(): number | undefined {
-    return this.#shipment === undefined ? undefined : this.#keeper.pid;
+    return this.#shipment === undefined ? undefined : this.#supervisor.pid;
   }
 
   /**
@@ -65,7 +72,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
    */
   async start(): Promise<void> {
     if (this.#shipment !== undefined) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
-    const shipment = new SupervisedShipment(this.#keeper, this.#settings, (event) => {
+    const shipment = new SupervisedShipment(this.#supervisor, this.#settings, (event) => {
       this.#tell(event);
     });
     this.#shipment = shipment;
@@ -115,6 +122,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     return this.#stopping;
   }
 
+  /** The same as {@link Shipper.stop}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }

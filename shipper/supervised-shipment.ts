@@ -34,7 +34,7 @@ const FINAL: ReadonlySet<string> = new Set(['ALREADY_SHIPPED', 'SQLITE_WAL_RESET
 type Phase = 'starting' | 'attached' | 'restarting' | 'over';
 
 export class SupervisedShipment implements HelperClient {
-  readonly #keeper: HelperSupervisor;
+  readonly #supervisor: HelperSupervisor;
   readonly #settings: Settings;
   readonly #tell: (event: ShipperEvent) => void;
   readonly #owner = randomBytes(12).toString('hex');
@@ -51,8 +51,8 @@ export class SupervisedShipment implements HelperClient {
   #stopping = false;
   #left: Promise<void> | undefined;
 
-  constructor(keeper: HelperSupervisor, settings: Settings, tell: (event: ShipperEvent) => void) {
-    this.#keeper = keeper;
+  constructor(supervisor: HelperSupervisor, settings: Settings, tell: (event: ShipperEvent) => void) {
+    this.#supervisor = supervisor;
     this.#settings = settings;
     this.#tell = tell;
   }
@@ -60,7 +60,7 @@ export class SupervisedShipment implements HelperClient {
   /** Resolves when the first helper ships; rejects with what stands in its way, and then nothing is kept. */
   async start(): Promise<void> {
     try {
-      this.#number = this.#keeper.join(this);
+      this.#number = this.#supervisor.add(this);
       await this.#firstHelper();
     } catch (error) {
       const reason = this.#stopping ? closedError('stopped', undefined) : error;
@@ -75,9 +75,9 @@ export class SupervisedShipment implements HelperClient {
   /** Asks for as long as it takes to get an answer: of the next helper, where one ends before. */
   async ask(request: Request): Promise<unknown> {
     for (;;) {
-      await this.#keeper.alive(this.#attached.promise);
+      await this.#supervisor.alive(this.#attached.promise);
       try {
-        return await this.#keeper.ask(this.#number, request);
+        return await this.#supervisor.ask(this.#number, request);
       } catch (error) {
         if (!(error instanceof HelperEnded) || this.#stopping) throw error;
       }
@@ -87,13 +87,13 @@ export class SupervisedShipment implements HelperClient {
   async status(): Promise<ShipperStatus> {
     if (this.#phase === 'attached' || this.#phase === 'starting') {
       try {
-        return (await this.#keeper.ask(this.#number, { ask: 'status' })) as ShipperStatus;
+        return (await this.#supervisor.ask(this.#number, { ask: 'status' })) as ShipperStatus;
       } catch (error) {
         if (!(error instanceof HelperEnded) && this.#phase === 'attached') throw error;
       }
     }
     const { database, replica } = this.#settings;
-    const pid = this.#keeper.pid;
+    const pid = this.#supervisor.pid;
     return {
       state: this.#state,
       database,
@@ -113,10 +113,10 @@ export class SupervisedShipment implements HelperClient {
     this.#stopping = true;
     try {
       if (this.#phase === 'restarting') {
-        this.#keeper.hurry();
-        await this.#keeper.alive(this.#attached.promise);
+        this.#supervisor.hurry();
+        await this.#supervisor.alive(this.#attached.promise);
       }
-      if (this.#phase !== 'over') await this.#keeper.ask(this.#number, { ask: 'stop' });
+      if (this.#phase !== 'over') await this.#supervisor.ask(this.#number, { ask: 'stop' });
     } finally {
       this.#phase = 'over';
       this.#attached.reject(closedError('stopped', undefined));
@@ -165,7 +165,7 @@ export class SupervisedShipment implements HelperClient {
         return;
       } catch (error) {
         if (!(error instanceof HelperEnded) || tries === START_TRIES || this.#stopping) throw error;
-        await this.#keeper.alive(next);
+        await this.#supervisor.alive(next);
       }
     }
   }
@@ -179,7 +179,7 @@ export class SupervisedShipment implements HelperClient {
         if (era === this.#era) this.#attachAgain();
         return;
       } catch (error) {
-        if (error instanceof HelperEnded) return; // and the keeper tells of it
+        if (error instanceof HelperEnded) return; // the supervisor tells of it
         if (!mayPass(error) || this.#stopping) {
           this.#giveUp(error);
           return;
@@ -192,7 +192,12 @@ export class SupervisedShipment implements HelperClient {
   }
 
   #askStart(isRestart: boolean): Promise<unknown> {
-    return this.#keeper.ask(this.#number, { ask: 'start', settings: this.#settings, owner: this.#owner, isRestart });
+    return this.#supervisor.ask(this.#number, {
+      ask: 'start',
+      settings: this.#settings,
+      owner: this.#owner,
+      isRestart,
+    });
   }
 
   #attach(): void {
@@ -202,7 +207,7 @@ export class SupervisedShipment implements HelperClient {
 
   #attachAgain(): void {
     this.#attach();
-    const pid = this.#keeper.pid;
+    const pid = this.#supervisor.pid;
     if (this.#ended === undefined || pid === undefined) return;
     this.#tell({ type: 'helper', change: 'restarted', ...this.#ended, pid });
     this.#ended = undefined;
@@ -228,7 +233,7 @@ export class SupervisedShipment implements HelperClient {
   }
 
   #leave(): Promise<void> {
-    this.#left ??= this.#keeper.leave(this.#number);
+    this.#left ??= this.#supervisor.leave(this.#number);
     return this.#left;
   }
 

@@ -15,7 +15,9 @@ import { fields, seal, unseal } from '../format/sealed-json.ts';
 import type { Condition, PutResult, Store } from '../store/store.ts';
 import { readSmall } from './control-object.ts';
 
+/** Which generation is written now, and by whom; see docs/FORMAT.md. */
 export interface Claim {
+  /** The generation that its holder writes: sixteen lowercase hex digits. */
   readonly generation: string;
   /** Counts takeovers: one more with each shipper that takes the database over. */
   readonly epoch: number;

@@ -29,7 +29,11 @@ export async function* findDatabases(
   } else yield* databasesBelow(store, base, after, isDatabase);
 }
 
-/** @param base '', or a folder with a slash at its end */
+/**
+ * Whether a folder is a replica.
+ *
+ * @param base '', or a folder with a slash at its end
+ */
 export type IsDatabase = (store: Store, base: string) => Promise<boolean>;
 
 /** Generations, or LTX files of Litestream 0.5. */

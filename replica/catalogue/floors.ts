@@ -5,7 +5,7 @@ import { seal, unseal } from '../format/sealed-json.ts';
 import { isGeneration, MAX_INDEX } from '../terms/position.ts';
 import { readSmall } from './control-object.ts';
 
-/** Generation to the first index whose WAL is kept; {@link NO_WAL} where none is. */
+/** Generation to the first index whose WAL is kept; 2^32 if none is. */
 export type Floors = ReadonlyMap<string, number>;
 
 /** A floor above every index. */

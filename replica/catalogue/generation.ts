@@ -5,7 +5,9 @@ import { readSegmentHeader, type SegmentRef } from '../objects/segment-reader.ts
 import { readSnapshotFacts, type SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
 
+/** One line of history: a snapshot of the whole database, and the WAL that follows it. */
 export interface Generation {
+  /** Sixteen lowercase hex digits, chosen at random. */
   readonly id: string;
   /** By index, ascending. */
   readonly snapshots: readonly SnapshotRef[];

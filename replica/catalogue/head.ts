@@ -6,10 +6,13 @@ import { formatPosition, parsePosition, type Position } from '../terms/position.
 import { readSmall } from './control-object.ts';
 import { formatChecksum } from '../format/page-hashes.ts';
 
+/** How far the replica reaches, as its shipper last said. */
 export interface Head {
+  /** The end of what was shipped. */
   readonly position: Position;
-  /** Database checksum and pages there. */
+  /** Database checksum there. */
   readonly checksum: bigint;
+  /** Pages of the database there. */
   readonly pages: number;
   /** Time of the last commit, milliseconds since 1970. */
   readonly committed: number;

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 
 /** Another program's generation that has objects newer than the last word of the shipper's. */
 export interface ConcurrentGeneration {
+  /** The other program's generation. */
   readonly generation: Generation;
   /**
    * It began after that word: the program took the database over, and its generation is the current one. Else both

@@ -17,6 +17,7 @@ import type { Store } from '../store/store.ts';
 /** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
 const MOST_LISTINGS = 5;
 
+/** What lies in a replica: its generations, and what the control objects say of them. */
 export interface Timeline {
   /** In the order of the times whose history they hold, as far as can be told. */
   readonly generations: readonly Generation[];
@@ -29,7 +30,9 @@ export interface Timeline {
   readonly shipped: Generation | undefined;
   /** Another program's generation that goes on after the last word of the claimed one. */
   readonly beside: ConcurrentGeneration | undefined;
+  /** Who writes the replica; undefined if nobody has claimed it, or if the claim is damaged. */
   readonly claim: Claim | undefined;
+  /** How far the shipper came; undefined if it never said so, or if the head is damaged. */
   readonly head: FoundHead | undefined;
   /** What retention took; empty when it never ran. */
   readonly floors: Floors;

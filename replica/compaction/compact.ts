@@ -17,6 +17,7 @@ import type { Store } from '../store/store.ts';
 import type { Generation } from '../catalogue/generation.ts';
 import { loadTimeline, type Timeline } from '../catalogue/timeline.ts';
 
+/** When a new snapshot is worth its cost: at whichever limit is reached first. */
 export interface CompactionPolicy {
   /** Compact when the WAL since the last snapshot is at least this share of the snapshot, in stored bytes. */
   readonly ratio: number;
@@ -24,25 +25,45 @@ export interface CompactionPolicy {
   readonly maxAge: number;
 }
 
+/** The policy unless another is given: half of the snapshot in WAL, or a day. */
 export const DEFAULT_COMPACTION: CompactionPolicy = { ratio: 0.5, maxAge: 24 * 3600_000 };
 
+/**
+ * What {@link planCompaction} decided: the snapshot to start from and the index to make, or why there is nothing to
+ * do.
+ */
 export type CompactionPlan =
   | {
       readonly kind: 'compact';
+      /** The generation that is compacted: the current one. */
       readonly generation: Generation;
+      /** Its newest snapshot, from which the new one is made. */
       readonly from: SnapshotRef;
+      /** The new snapshot: the state at the start of this WAL index. */
       readonly index: number;
+      /** Which limit of the policy was reached; `asked` for the policy `always`. */
       readonly why: 'ratio' | 'age' | 'asked';
     }
-  | { readonly kind: 'skip'; readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' };
+  | {
+      readonly kind: 'skip';
+      /** Why there is nothing to do. */
+      readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy';
+    };
 
+/** What {@link compact} did. */
 export type CompactionOutcome =
   | ({
       readonly kind: 'compacted';
+      /** The snapshot is the state at the start of this WAL index. */
       readonly index: number;
+      /** Which limit of the policy was reached; `asked` for the policy `always`. */
       readonly why: 'ratio' | 'age' | 'asked';
     } & CompactedSnapshot)
-  | { readonly kind: 'skipped'; readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' | 'exists' };
+  | {
+      readonly kind: 'skipped';
+      /** Why nothing was made; `exists`: another run made this snapshot already. */
+      readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' | 'exists';
+    };
 
 /** Tries to join an upload that lost a race; each makes the snapshot anew. */
 const ATTEMPTS = 3;
@@ -71,8 +92,11 @@ export async function planCompaction(
   return { kind: 'skip', why: 'below-policy' };
 }
 
+/** Options of {@link compact} and their defaults. */
 export interface CompactOptions extends CompactedSnapshotOptions {
+  /** When to compact; `always` means whenever there is a complete index. @default {@link DEFAULT_COMPACTION} */
   readonly policy?: CompactionPolicy | 'always';
+  /** The present, milliseconds since 1970. */
   readonly now: number;
 }
 

@@ -12,11 +12,15 @@ import type { Store } from '../store/store.ts';
 import { WalPages } from '../image/wal-pages.ts';
 import { scanWal } from '../image/wal-scan.ts';
 
+/** A snapshot that compaction made. */
 export interface CompactedSnapshot {
+  /** Key of the new object, relative to the replica. */
   readonly key: string;
   /** Bytes stored. */
   readonly size: number;
+  /** Pages of the database. */
   readonly pages: number;
+  /** Database checksum: the XOR of its page hashes, 64 bits. */
   readonly checksum: bigint;
   /** Frames of WAL that were read. */
   readonly frames: number;
@@ -30,6 +34,7 @@ export interface CompactedSnapshot {
   readonly how: 'patched' | 'passed-on' | 'rewritten';
 }
 
+/** How the snapshot is made. */
 export interface CompactedSnapshotOptions {
   /** @default that of the snapshot before */
   readonly codec?: CodecName;
@@ -37,6 +42,9 @@ export interface CompactedSnapshotOptions {
   readonly level?: number;
   /** Bytes of WAL pages held in memory. */
   readonly memory?: number;
+  /**
+   * Called after each block with bytes of the database done so far and in all; in all is undefined if it is unknown.
+   */
   readonly onProgress?: (done: number, total: number | undefined) => void;
 }
 

@@ -42,10 +42,13 @@ export interface SnapshotFacts extends DatabaseState {
   readonly file?: FileOwner;
 }
 
+/** Permissions and owner of the database file. */
 export interface FileOwner {
   /** Permission bits, as of chmod(2). */
   readonly mode: number;
+  /** User id. */
   readonly uid: number;
+  /** Group id. */
   readonly gid: number;
 }
 

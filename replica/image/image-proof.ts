@@ -12,12 +12,17 @@ import type { WalWalk } from './wal-scan.ts';
  */
 export type Proof = 'recorded' | 'frames' | 'files';
 
+/** What a restored state is, and what proved it. */
 export interface ImageResult {
+  /** Pages of the database. */
   readonly pages: number;
+  /** Database checksum: the XOR of its page hashes, 64 bits. */
   readonly checksum: bigint;
+  /** What proved the state. */
   readonly proof: Proof;
-  /** Frames of WAL, or pages of later LTX files, that were read, and how many pages they changed. */
+  /** Frames of WAL, or pages of later LTX files, that were read. */
   readonly frames: number;
+  /** Pages that they changed. */
   readonly walPages: number;
 }
 

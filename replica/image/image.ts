@@ -22,6 +22,7 @@ import type { Store } from '../store/store.ts';
 export const DEFAULT_MEMORY = 24 << 20;
 export const LEAST_MEMORY = 2 * BLOCK_SIZE;
 
+/** A past state that is read as the database file it stands for, once and in order. */
 export interface Image {
   /** Bytes; known before the first block. */
   readonly pageSize: number;

@@ -23,8 +23,11 @@ import type { WalHeader } from '../wal/format.ts';
 
 /** One segment object, as a listing shows it. */
 export interface SegmentRef {
+  /** WAL index, from 0 in each generation. */
   readonly index: number;
+  /** The byte of that WAL file at which the segment begins. */
   readonly offset: number;
+  /** How it is compressed. */
   readonly codec: CodecName;
   /** Bytes stored. */
   readonly size: number;

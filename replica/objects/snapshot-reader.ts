@@ -21,9 +21,13 @@ import type { Store } from '../store/store.ts';
 
 /** One snapshot object, as a listing shows it. */
 export interface SnapshotRef {
+  /** The snapshot is the state at the start of this WAL index. */
   readonly index: number;
+  /** How its blocks are compressed. */
   readonly codec: CodecName;
+  /** Bytes stored. */
   readonly size: number;
+  /** By the store's clock, milliseconds since 1970. */
   readonly lastModified: number;
 }
 

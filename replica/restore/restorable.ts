@@ -10,6 +10,7 @@ import type { OpenAtOptions } from '../image/by-page/page-reader.ts';
 import type { PastState } from '../image/by-page/past-state.ts';
 import type { PageFile } from '../image/to-file/target-file.ts';
 
+/** A state that {@link choose} found, ready to be restored or read. */
 export interface Restorable {
   /** As one would ask for it; where the end of an index is not known before its WAL is read, only roughly. */
   readonly position: string;
@@ -19,10 +20,20 @@ export interface Restorable {
   readonly proof: Proof;
   /** What was found damaged on the way and does not matter to this state, in words. */
   readonly warnings: readonly string[];
-  /** The object that holds a whole database to begin with: its key, and its stored bytes. */
-  readonly base: { readonly key: string; readonly size: number };
-  /** Other objects to be read, and their stored bytes. */
-  readonly more: { readonly objects: number; readonly bytes: number };
+  /** The object that holds a whole database to begin with. */
+  readonly base: {
+    /** Its key, relative to the replica. */
+    readonly key: string;
+    /** Bytes stored. */
+    readonly size: number;
+  };
+  /** Other objects to be read. */
+  readonly more: {
+    /** How many. */
+    readonly objects: number;
+    /** Bytes stored. */
+    readonly bytes: number;
+  };
   /**
    * In blocks, in order.
    *
@@ -45,7 +56,9 @@ export interface FileImage {
   readonly write: (file: PageFile, options: ImageWriteOptions) => Promise<WrittenState>;
 }
 
+/** A state that was written into a file. */
 export interface WrittenState extends ImageResult {
+  /** Bytes. */
   readonly pageSize: number;
   /** The exact end of what is applied. */
   readonly position: string;

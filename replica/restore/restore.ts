@@ -8,6 +8,7 @@ import { checkTarget, makeTarget } from './restore-target.ts';
 import type { Store } from '../store/store.ts';
 import { LATEST, type Target } from '../terms/target.ts';
 
+/** Options of {@link restore} and their defaults. */
 export interface RestoreOptions extends ImageWriteOptions {
   /** The point to restore; the latest state unless given. */
   readonly target?: Target;
@@ -15,12 +16,17 @@ export interface RestoreOptions extends ImageWriteOptions {
   readonly force?: boolean;
 }
 
+/** What {@link restore} wrote. */
 export interface Restored extends ImageResult {
+  /** The restored file, absolute. */
   readonly path: string;
+  /** Which state it is, as one would ask for it. */
   readonly position: string;
   /** When the restored state was captured, milliseconds since 1970. */
   readonly time: number;
+  /** Bytes. */
   readonly pageSize: number;
+  /** Size of the file. */
   readonly bytes: number;
   /** See {@link Restorable}. */
   readonly warnings: readonly string[];

@@ -5,9 +5,13 @@ import type { Store } from '../store/store.ts';
 /** Keys of one request, at most; S3 takes no more. */
 const BATCH = 1000;
 
+/** An object that was not deleted. */
 export interface Failure {
+  /** Its key, relative to the replica. */
   readonly key: string;
+  /** Stable code of the reason. */
   readonly code: string;
+  /** The reason, for people. */
   readonly message: string;
 }
 

@@ -5,8 +5,11 @@ import type { Store } from '../store/store.ts';
 import { snapshotTime } from '../catalogue/generation.ts';
 import type { Timeline } from '../catalogue/timeline.ts';
 
+/** One snapshot. */
 export interface StockedSnapshot {
+  /** Key of the object, relative to the replica. */
   readonly key: string;
+  /** The snapshot is the state at the start of this WAL index. */
   readonly index: number;
   /** Bytes stored. */
   readonly size: number;
@@ -16,15 +19,23 @@ export interface StockedSnapshot {
   readonly lastModified: number;
 }
 
+/** One segment of WAL. */
 export interface StockedSegment {
+  /** Key of the object, relative to the replica. */
   readonly key: string;
+  /** WAL index. */
   readonly index: number;
+  /** The byte of that WAL file at which the segment begins. */
   readonly offset: number;
+  /** Bytes stored. */
   readonly size: number;
+  /** When the object was written, by the store's clock, milliseconds since 1970. */
   readonly lastModified: number;
 }
 
+/** One generation, with the times of its snapshots. */
 export interface StockedGeneration {
+  /** Sixteen lowercase hex digits. */
   readonly id: string;
   /** By index. */
   readonly snapshots: readonly StockedSnapshot[];
@@ -32,6 +43,7 @@ export interface StockedGeneration {
   readonly segments: readonly StockedSegment[];
 }
 
+/** What {@link planRetention} decides about. {@link takeInventory} makes it of a timeline. */
 export interface Inventory {
   /** Oldest first. */
   readonly generations: readonly StockedGeneration[];
@@ -39,6 +51,7 @@ export interface Inventory {
   readonly current: string | undefined;
   /** Generations that claim or head name: in use, whatever they hold. */
   readonly named: ReadonlySet<string>;
+  /** What retention gave up before. */
   readonly floors: Floors;
 }
 

@@ -14,27 +14,44 @@ import { wantedAt, type Wanted } from './wanted.ts';
 /** Milliseconds by which clocks may differ. */
 const CLOCK_TOLERANCE = 300_000;
 
+/** An object that the plan keeps. */
 export interface Kept {
+  /** Its key, relative to the replica. */
   readonly key: string;
+  /** Bytes stored. */
   readonly size: number;
+  /** Why, in words of one kind each: `window`, `daily`, `base`, `grace` and others. At least one. */
   readonly reasons: readonly string[];
 }
 
+/** An object that the plan deletes. */
 export interface Doomed {
+  /** Its key, relative to the replica. */
   readonly key: string;
+  /** Bytes stored. */
   readonly size: number;
+  /** The generation it belongs to. */
   readonly generation: string;
+  /** `beyond-window`: the policy no longer wants it. `unfinished`: its generation never got a snapshot. */
   readonly reason: 'beyond-window' | 'unfinished';
 }
 
+/** Why nothing is deleted at all. */
 export interface Refusal {
+  /**
+   * `NOTHING_RESTORABLE`: there is no snapshot. `CLOCK`: a snapshot is dated after the present. `WINDOW_HOLE`: WAL is
+   * missing inside the window.
+   */
   readonly code: 'NOTHING_RESTORABLE' | 'CLOCK' | 'WINDOW_HOLE';
+  /** The same for people, with the place. */
   readonly message: string;
 }
 
+/** What {@link planRetention} decided. */
 export interface RetentionPlan {
+  /** Every object that stays. */
   readonly keep: readonly Kept[];
-  /** In the order in which they are to be deleted; see {@link deletionOrder}. */
+  /** In the order in which they are to be deleted; snapshots first, oldest first, then WAL, newest place first. */
   readonly delete: readonly Doomed[];
   /** When there is one, nothing is deleted. */
   readonly refusals: readonly Refusal[];
@@ -42,6 +59,11 @@ export interface RetentionPlan {
   readonly floors: Floors;
 }
 
+/**
+ * Decides what is kept and what is deleted. Pure: it asks no store and no clock. A plan with refusals deletes nothing.
+ *
+ * @param now the present, milliseconds since 1970
+ */
 export function planRetention(inventory: Inventory, policy: RetentionPolicy, now: number): RetentionPlan {
   const wanted = wantedAt(inventory, policy, now);
   const refusals = refusalsOf(inventory, policy, now, wanted);

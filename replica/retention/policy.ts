@@ -15,6 +15,9 @@ export interface RetentionPolicy {
 
 const HOUR = 3_600_000;
 
+/**
+ * The policy unless another is given: every moment of 7 days, then 14 days, 8 weeks and 12 months; an hour of grace.
+ */
 export const DEFAULT_RETENTION: RetentionPolicy = {
   window: 7 * 24 * HOUR,
   daily: 14,

@@ -10,7 +10,9 @@ import { takeInventory } from './inventory.ts';
 import { planRetention, type Doomed, type Kept, type Refusal, type RetentionPlan } from './planner.ts';
 import { retentionPolicy, type RetentionPolicy } from './policy.ts';
 
+/** Options of {@link retain} and their defaults. */
 export interface RetainOptions {
+  /** What differs from {@link DEFAULT_RETENTION}. */
   readonly policy?: Partial<RetentionPolicy>;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -18,23 +20,33 @@ export interface RetainOptions {
   readonly dryRun?: boolean;
 }
 
+/** How much. */
 export interface Amount {
+  /** Number of objects. */
   readonly objects: number;
   /** Stored bytes. */
   readonly bytes: number;
 }
 
+/** What {@link retain} did, and why. */
 export interface RetainReport {
+  /** The present that the plan was made for, milliseconds since 1970. */
   readonly now: number;
+  /** The policy, defaults filled in. */
   readonly policy: RetentionPolicy;
+  /** Whether nothing was changed because only a plan was asked for. */
   readonly dryRun: boolean;
   /** Why nothing was deleted; empty when the plan was carried out. */
   readonly refusals: readonly Refusal[];
+  /** How much stays. */
   readonly kept: Amount;
-  /** What the plan gives up, and what of it is really gone (nothing in a dry run). */
+  /** What the plan gives up. */
   readonly planned: Amount;
+  /** What of the plan is really gone; nothing in a dry run. */
   readonly freed: Amount;
+  /** Every object that stays, and why. */
   readonly keep: readonly Kept[];
+  /** What the plan deletes, in its order. */
   readonly delete: readonly Doomed[];
   /** Keys that are still there (locked ones, and those the store only said it deleted), and what was not allowed. */
   readonly failures: readonly Failure[];

@@ -6,17 +6,22 @@
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
+/** A range that is read by one signed HTTP request. */
 export interface HttpTicket {
   readonly kind: 'http';
+  /** Where to connect to. */
   readonly host: string;
+  /** TCP port. */
   readonly port: number;
+  /** Whether the connection uses TLS. */
   readonly secure: boolean;
   /** The request as it goes over the wire, signed. */
   readonly request: string;
   /** The range asked for. */
   readonly offset: number;
-  /** Milliseconds until a connection must stand, and without a byte. */
+  /** Milliseconds until a connection must stand. */
   readonly connectionTimeout: number;
+  /** Milliseconds without a byte after which reading fails. */
   readonly idleTimeout: number;
 }
 

@@ -6,12 +6,16 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { HttpTicket, RangeClient } from './range-client.ts';
 
+/** A range of a local file. */
 export interface FileTicket {
   readonly kind: 'file';
+  /** Path of the file. */
   readonly path: string;
+  /** First byte of the range. */
   readonly offset: number;
 }
 
+/** How another thread reads a range by itself: of a file, or over HTTP. */
 export type ReadTicket = FileTicket | HttpTicket;
 
 export class TicketReader implements Disposable {

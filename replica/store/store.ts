@@ -13,6 +13,7 @@ import type { ReadTicket } from './read-ticket.ts';
 export interface Store {
   /** Where this store lies, for messages: `file:///…`, `s3://bucket/prefix`, `memory:`. Never holds credentials. */
   readonly url: string;
+  /** How large the parts of an upload may be. */
   readonly limits: PartLimits;
 
   /** Size, ETag and time of one object; undefined when it is not there. */
@@ -74,16 +75,21 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** What the store allows of uploads in parts. */
 export interface PartLimits {
   /** Smallest part, bytes, except the last part of an upload. */
   readonly minPart: number;
+  /** Largest part, bytes. */
   readonly maxPart: number;
+  /** Largest number of a part. */
   readonly maxParts: number;
   /** Smallest object, bytes, of which a range can be copied into an upload. */
   readonly minCopySource: number;
 }
 
+/** What a listing says of one object. */
 export interface ObjectInfo {
+  /** The object's key, relative to the store's root. */
   readonly key: string;
   /** Bytes. */
   readonly size: number;
@@ -93,26 +99,45 @@ export interface ObjectInfo {
   readonly lastModified: number;
 }
 
+/** An object, or a range of one, with its bytes. */
 export interface StoredObject {
+  /** The bytes asked for. */
   readonly body: Buffer;
+  /** As in {@link ObjectInfo}. */
   readonly etag: string;
   /** Size of the whole object, bytes, also when a range was read. */
   readonly size: number;
+  /** Milliseconds since 1970, by the store's clock. */
   readonly lastModified: number;
 }
 
-/** `offset` and `length` in bytes, or the last `suffix` bytes (all of the object when it is shorter). */
-export type ByteRange = { readonly offset: number; readonly length: number } | { readonly suffix: number };
+/** Which bytes of an object to read. */
+export type ByteRange =
+  | CopyRange
+  | {
+      /** The last so many bytes; all of the object when it is shorter. */
+      readonly suffix: number;
+    };
 
-/** Bytes. */
+/** A range of an object that starts at a known byte. */
 export interface CopyRange {
+  /** First byte. */
   readonly offset: number;
+  /** Number of bytes. */
   readonly length: number;
 }
 
-export type Condition = 'absent' | { readonly ifMatch: string };
+/** What must hold for a write: there is no object yet, or it still has this ETag. */
+export type Condition =
+  | 'absent'
+  | {
+      /** The ETag that the object must still have. */
+      readonly ifMatch: string;
+    };
 
+/** What a write answers. */
 export interface PutResult {
+  /** ETag of what was written. */
   readonly etag: string;
 }
 
@@ -122,6 +147,7 @@ export interface PutResult {
  * place and length, when the attempt before has ended.
  */
 export interface Upload {
+  /** The key at which the object will appear. */
   readonly key: string;
   /** Bytes of one part; all but the last part are at least `limits.minPart` long. */
   put(part: number, at: number, body: Uint8Array): Promise<void>;
@@ -141,16 +167,22 @@ export interface Upload {
   abort(): Promise<void>;
 }
 
+/** What became of one key of a deletion. */
 export interface DeleteOutcome {
+  /** The key asked for. */
   readonly key: string;
   /** Why this key was not deleted; absent when it is gone. */
   readonly error?: Error;
 }
 
+/** An upload in parts that was neither completed nor aborted. */
 export interface UnfinishedUpload {
+  /** The key it was for. */
   readonly key: string;
+  /** The store's name of the upload. */
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly started: number;
+  /** Drops its parts. Succeeds if they are gone already. */
   abort(): Promise<void>;
 }

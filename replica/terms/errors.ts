@@ -26,13 +26,19 @@ export type ErrorKind =
 
 /** Facts about a failure, for programs: which object, where in it, what was expected and what was found. */
 export interface ErrorFacts {
+  /** The object, relative to the replica. */
   readonly key?: string;
+  /** Where in the history. */
   readonly position?: string;
+  /** What should have been there. */
   readonly expected?: string | number;
+  /** What was found. */
   readonly actual?: string | number;
-  /** Nearest restorable points around an unreachable one. */
+  /** The nearest restorable point before an unreachable one. */
   readonly before?: string;
+  /** The nearest restorable point after an unreachable one. */
   readonly after?: string;
+  /** The local file. */
   readonly path?: string;
   /** HTTP status, where a store answered with one. */
   readonly status?: number;
@@ -44,9 +50,13 @@ export interface ErrorFacts {
  * `code` is stable across releases, for example `SEGMENT_CRC` or `POINT_BEFORE_FIRST`.
  */
 export class SeawallError extends Error {
+  /** Always `SeawallError`. */
   override readonly name = 'SeawallError';
+  /** The coarse kind, to branch on. */
   readonly kind: ErrorKind;
+  /** The fine one; stable across releases. */
   readonly code: string;
+  /** Where it went wrong, for programs. */
   readonly facts: ErrorFacts;
 
   constructor(kind: ErrorKind, code: string, message: string, facts: ErrorFacts = {}, cause?: unknown) {
@@ -69,6 +79,7 @@ export function withKey(error: unknown, key: string): unknown {
   return new SeawallError(error.kind, error.code, `${key}: ${error.message}`, { ...error.facts, key }, error.cause);
 }
 
+/** Whether an error is a {@link SeawallError} of one of these kinds. */
 export function isKind(error: unknown, ...kinds: readonly ErrorKind[]): error is SeawallError {
   return error instanceof SeawallError && kinds.includes(error.kind);
 }

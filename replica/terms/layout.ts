@@ -9,6 +9,7 @@
  */
 import { hex8, isGeneration } from './position.ts';
 
+/** How objects are compressed: `lz4`, which Litestream reads, too, or `zstd`, which is smaller. */
 export type CodecName = 'lz4' | 'zstd';
 
 export const GENERATIONS = 'generations/';

@@ -33,6 +33,9 @@ export function hex8(value: number): string {
   return value.toString(16).padStart(8, '0');
 }
 
+/**
+ * Writes a position as `generation/index/offset`. Throws a RangeError for an index or offset that is no whole number.
+ */
 export function formatPosition(position: Position): string {
   return `${position.generation}/${hex8(position.index)}/${hex8(position.offset)}`;
 }

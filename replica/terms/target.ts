@@ -1,14 +1,26 @@
 /** What to restore: the latest state, the state at a moment, or the state at a position. */
 import { formatPosition, parsePosition, type Position } from './position.ts';
 
+/** Which state to restore; see {@link parseTarget} for how people write it. */
 export type Target =
   | { readonly kind: 'latest' }
-  /** Milliseconds since 1970. */
-  | { readonly kind: 'time'; readonly time: number }
-  | { readonly kind: 'position'; readonly position: Position }
-  /** The last transaction to be in it, as Litestream 0.5 counts them. */
-  | { readonly kind: 'txid'; readonly txid: number };
+  | {
+      readonly kind: 'time';
+      /** Milliseconds since 1970. */
+      readonly time: number;
+    }
+  | {
+      readonly kind: 'position';
+      /** The end of what is to be applied. */
+      readonly position: Position;
+    }
+  | {
+      readonly kind: 'txid';
+      /** The last transaction to be in it, as Litestream 0.5 counts them. */
+      readonly txid: number;
+    };
 
+/** The newest state. */
 export const LATEST: Target = { kind: 'latest' };
 
 const TXID = /^txid:([0-9a-f]{16})$/;
@@ -54,6 +66,7 @@ export function formatTxid(txid: number): string {
   return `txid:${txid.toString(16).padStart(16, '0')}`;
 }
 
+/** A time in milliseconds since 1970 as RFC 3339, in UTC. */
 export function formatTime(time: number): string {
   return new Date(time).toISOString();
 }

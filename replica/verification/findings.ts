@@ -10,11 +10,13 @@ export interface Findings {
   checked(): void;
 }
 
+/** Something that is wrong with a replica, or worth knowing. */
 export interface Problem {
   /** The object, or the place, that is wrong. */
   readonly key: string;
   /** Stable; see {@link SeawallError}. */
   readonly code: string;
+  /** What it is, for people. */
   readonly message: string;
 }
 
@@ -27,17 +29,32 @@ export function addOnce(list: Problem[], found: Problem): void {
   if (!list.some(({ key, code }) => key === found.key && code === found.code)) list.push(found);
 }
 
+/** How many objects are proven, and by what. */
+export interface ProofCount {
+  /** Objects whose content is proven by a recorded database checksum. */
+  readonly recorded: number;
+  /** Objects that have only checksums of their own. */
+  readonly frames: number;
+}
+
+/** What was found in one generation. */
 export interface GenerationReport {
+  /** Sixteen lowercase hex digits. */
   readonly id: string;
+  /** Snapshots. */
   readonly snapshots: number;
+  /** WAL segments. */
   readonly segments: number;
   /** Stored bytes. */
   readonly bytes: number;
+  /** Commits found in its WAL. */
   readonly commits: number;
-  /** The oldest snapshot, and the newest commit that was reached, as positions. */
+  /** The oldest snapshot, as a position. */
   readonly first: string | undefined;
+  /** The newest commit that was reached, as a position. */
   readonly last: string | undefined;
   /** Places where the history is interrupted because retention took what lay between, or something is missing. */
   readonly holes: number;
-  readonly proof: { readonly recorded: number; readonly frames: number };
+  /** What proves its objects. */
+  readonly proof: ProofCount;
 }

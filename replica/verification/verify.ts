@@ -31,17 +31,16 @@ import type { Generation } from '../catalogue/generation.ts';
 import { besideOf, otherProgramWarnings } from '../catalogue/other-program.ts';
 import { listGenerations } from '../catalogue/timeline.ts';
 import { GenerationCheck } from './verify-generation.ts';
-import { type GenerationReport, isFinding, type Findings, type Problem, addOnce } from './findings.ts';
+import { type GenerationReport, isFinding, type Findings, type Problem, type ProofCount, addOnce } from './findings.ts';
 
 /** Looks at a replica from which objects vanish under the looking. */
 const MOST_LOOKS = 3;
 
+/** Options of {@link verify} and their defaults. */
 export interface VerifyOptions {
-  /**
-   * Also restores the latest state of each generation into a temporary folder and hands the file to `integrity`, which
-   * runs SQLite's integrity_check and foreign_key_check on it and returns what they found, nothing when all is well.
-   */
+  /** Also restores the latest state of each generation into a temporary folder, and has the file checked. */
   readonly deep?: {
+    /** Runs SQLite's integrity_check and foreign_key_check on the file and returns what they found; nothing when all is well. */
     readonly integrity: (path: string) => Promise<readonly string[]>;
     /** Where to restore to; the system's folder for temporary files unless given. */
     readonly folder?: string;
@@ -50,20 +49,26 @@ export interface VerifyOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** What {@link verify} found. */
 export interface VerifyReport {
+  /** Objects looked at. */
   readonly objects: number;
   /** Stored bytes. */
   readonly bytes: number;
+  /** Snapshots. */
   readonly snapshots: number;
+  /** WAL segments. */
   readonly segments: number;
   /** Commits found in the WAL. */
   readonly commits: number;
+  /** Each generation by itself. */
   readonly generations: readonly GenerationReport[];
+  /** Damage; empty if the replica is sound. */
   readonly problems: readonly Problem[];
   /** Things that are no damage but that someone should know: foreign keys, generations without a snapshot. */
   readonly warnings: readonly Problem[];
-  /** Objects whose content is proven by a recorded database checksum, and those that have only checksums of their own. */
-  readonly proof: { readonly recorded: number; readonly frames: number };
+  /** What proves the objects. */
+  readonly proof: ProofCount;
 }
 
 /**

@@ -27,6 +27,7 @@ import type { Store } from '../../store/store.ts';
 import { WalPlaces } from './wal-places.ts';
 import { walkWal, type WalWalk } from '../wal-scan.ts';
 
+/** Options of {@link openAt} and their defaults. */
 export interface OpenAtOptions {
   /** Bytes of pages and blocks held for the next reader. */
   readonly memory?: number;

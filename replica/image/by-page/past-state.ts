@@ -9,6 +9,7 @@ export interface PastState {
   readonly time: number;
   /** Bytes. */
   readonly pageSize: number;
+  /** Pages of the database. */
   readonly pages: number;
 
   /**

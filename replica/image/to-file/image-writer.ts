@@ -26,6 +26,7 @@ import type { PageFile } from './target-file.ts';
  */
 const WRITE_MEMORY = { share: 1 / 32, least: 16 << 20, most: 128 << 20, ofAll: 32 << 20 };
 
+/** How a state is written into a file. */
 export interface ImageWriteOptions {
   /** Bytes of WAL pages held in memory; by default what the machine has free, from 16 to 128 MiB. */
   readonly memory?: number;

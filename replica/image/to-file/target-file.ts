@@ -14,6 +14,7 @@ export interface PageFile {
   write(bytes: Buffer, position: number): Promise<void>;
   /** Where threads may write by themselves, if they may; what they wrote is to be told. Negative: nowhere. */
   readonly fd?: number;
+  /** Told of bytes that a thread wrote by itself. */
   wrote?(bytes: number): void;
   /** Cuts it off, or fills it up with zeros. */
   truncate(length: number): Promise<void>;

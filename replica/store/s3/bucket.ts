@@ -4,7 +4,9 @@ import { retry } from '../../runtime/retry.ts';
 import { s3Failure } from './errors.ts';
 import { storeClosed } from '../store-errors.ts';
 
+/** A bucket, and how to talk to it. What is left out is what the AWS environment says. */
 export interface S3StoreOptions {
+  /** The bucket's name. */
   readonly bucket: string;
   /** What all keys begin with; a slash at its end makes no difference. @default none: the whole bucket */
   readonly prefix?: string;
