@@ -1,4 +1,4 @@
-/** The check of one generation: its snapshots and WAL in order, with the database checksum carried along. */
+/** The check of one generation: reads its snapshots and WAL in order and carries the database checksum along. */
 import { sameState } from '../plan/chain.ts';
 import type { GenerationReader } from '../plan/generation-reader.ts';
 import type { Head } from '../catalogue/head.ts';
@@ -18,7 +18,7 @@ import { WalCursor, type Frame } from '../wal/cursor.ts';
 /** The state of the database is known, and carried from commit to commit. */
 interface Following {
   readonly kind: 'following';
-  /** Page hashes behind the last frame, which may be inside a transaction. */
+  /** Page hashes after the last frame, which may be inside a transaction. */
   readonly hashes: PageHashes;
   /** The state after the last commit. */
   state: DatabaseState;
@@ -295,7 +295,7 @@ export class GenerationCheck {
       comparePlaces(position, { index: Math.max(first.index, this.#reader.floor), offset: 0 }) < 0
     )
       return;
-    const message = `the head names ${formatPosition(position)}, which is not the end of a commit that is there`;
+    const message = `the head names ${formatPosition(position)}, and no commit that is there ends at that position`;
     this.#findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }
 
