@@ -4,6 +4,7 @@
  * of the process counts. A helper that stands still or is slow holds its locks, and is waited for.
  */
 import { backoffDelay } from '../replica/runtime/retry.ts';
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import { HelperEnded, HelperProcess } from './helper-process.ts';
 import type { Request, ShipperEvent } from './protocol.ts';
 
@@ -22,6 +23,7 @@ export interface HelperClient {
 }
 
 export class HelperSupervisor {
+  readonly #clock: Clock;
   readonly #shipments = new Map<number, HelperClient>();
   #process: HelperProcess | undefined;
   #added = 0;
@@ -29,6 +31,10 @@ export class HelperSupervisor {
   #startedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #waiting = 0;
+
+  constructor(clock: Clock = SYSTEM_CLOCK) {
+    this.#clock = clock;
+  }
 
   /** Process id of the helper, while there is one. */
   get pid(): number | undefined {
@@ -76,7 +82,7 @@ export class HelperSupervisor {
   }
 
   #start(): void {
-    this.#startedAt = performance.now();
+    this.#startedAt = this.#clock.steady();
     const process: HelperProcess = new HelperProcess(
       (number, event) => this.#shipments.get(number)?.hear(event),
       (error) => {
@@ -88,7 +94,7 @@ export class HelperSupervisor {
 
   #ended(error: HelperEnded): void {
     this.#process = undefined;
-    if (performance.now() - this.#startedAt >= RAN_WELL) this.#failures = 0;
+    if (this.#clock.steady() - this.#startedAt >= RAN_WELL) this.#failures = 0;
     const attempt = ++this.#failures;
     const delay = Math.round(backoffDelay(attempt, BACKOFF, Math.random));
     this.#timer = setTimeout(() => {

@@ -8,6 +8,7 @@
  */
 import '../../replica/runtime/require-node.ts';
 import { SeawallError } from '../../replica/terms/errors.ts';
+import { SYSTEM_CLOCK } from '../clock.ts';
 import { toPlain } from '../plain-error.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
 import { giveWayToTheApp } from './sharing/priority.ts';
@@ -19,7 +20,7 @@ giveWayToTheApp();
 
 /** By the number that the handle gave each. */
 const shipments = new Map<number, Shipment>();
-const shared = { stores: new Stores(), schedule: new PollSchedule() };
+const shared = { stores: new Stores(), schedule: new PollSchedule(SYSTEM_CLOCK), clock: SYSTEM_CLOCK };
 let ending = false;
 
 // Signals of a terminal or a process group are meant for the app; the handle tells when to stop.

@@ -6,6 +6,7 @@ import { isKind, SeawallError } from '../../replica/terms/errors.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { restore } from '../../replica/restore/restore.ts';
 import type { Store } from '../../replica/store/store.ts';
+import type { Clock } from '../clock.ts';
 import type { Settings } from '../options.ts';
 import type { Request, ShipperEvent } from '../protocol.ts';
 import { placed } from './database/database-place.ts';
@@ -25,6 +26,7 @@ const MOST_DESCRIPTORS = 13;
 export interface SharedByAll {
   readonly stores: Stores;
   readonly schedule: PollSchedule;
+  readonly clock: Clock;
 }
 
 export class Shipment {
@@ -87,29 +89,30 @@ export class Shipment {
   async #open({ settings: asked, owner, isRestart }: StartRequest): Promise<void> {
     const settings = placed(asked);
     const { signal } = this.#stopAsked;
+    const { clock, schedule, stores } = this.#shared;
     const mayRestore = settings.restore === 'if-missing' && !isRestart;
     if (!mayRestore) refuseMissing(settings);
     checkDescriptors(settings.database);
-    const lock = await StateLock.take(settings.stateFolder, settings.database);
+    const lock = await StateLock.take(settings.stateFolder, settings.database, clock);
     this.#opened.push(() => {
       lock.release();
     });
     signal.throwIfAborted();
-    const { store, wholeReads } = await this.#shared.stores.open(settings.replica, this.#closed.signal);
+    const { store, wholeReads } = await stores.open(settings.replica, this.#closed.signal);
     this.#opened.push(() => store.close());
     if (mayRestore) await wholeReads.run(signal, () => this.#bringBack(settings.database, store));
     signal.throwIfAborted();
-    const live = await open(settings, signal);
+    const live = await open(settings, clock, signal);
     try {
       this.#replicator = new Replicator({
         settings,
         store,
         wholeReads,
-        schedule: this.#shared.schedule,
+        schedule,
         live,
         owner: { owner, holder: `${hostname()} process ${process.pid}` },
         isRestart,
-        now: Date.now,
+        clock,
         emit: this.#emit,
       });
     } catch (error) {

@@ -2,6 +2,7 @@
 import type { Codec } from '../../../replica/format/codec.ts';
 import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import type { ShipperEvent } from '../../protocol.ts';
 import type { BeginCause, NewGenerationReason } from '../../reasons.ts';
@@ -37,7 +38,7 @@ export async function beginShipping(
     readonly wholeReads: FairSemaphore;
     readonly settings: Settings;
     readonly owner: Owner;
-    readonly now: () => number;
+    readonly clock: Clock;
     readonly emit: (event: ShipperEvent) => void;
   },
   work: {
@@ -53,14 +54,14 @@ export async function beginShipping(
     readonly onBlocked: HoldSettings['onBlocked'];
   },
 ): Promise<Begun> {
-  const { live, store, emit, settings } = context;
+  const { live, store, emit, settings, clock } = context;
   const { cause, codec, signal } = work;
-  const from = performance.now();
-  const milliseconds = (): number => Math.round(performance.now() - from);
+  const from = clock.steady();
+  const milliseconds = (): number => Math.round(clock.steady() - from);
   const common = {
     codec,
     signal,
-    now: context.now,
+    clock,
     owner: context.owner,
     isRestart: work.isRestart,
     wholeReads: context.wholeReads,

@@ -28,7 +28,6 @@ export interface StartedGeneration {
 export interface GenerationSettings extends HoldSettings {
   readonly codec: Codec;
   readonly reason: NewGenerationReason;
-  readonly now: () => number;
   /** The new generation begins no earlier: older ones have states of that time. Milliseconds since 1970. */
   readonly notBefore: number;
   readonly owner: Owner;
@@ -47,31 +46,36 @@ export async function startGeneration(
   settings: GenerationSettings,
 ): Promise<StartedGeneration> {
   const former = await readFormerClaim(store, settings);
-  return underHeldSnapshot(live, holdOfAll(live), settings, async ({ image, boundary }, signal, progressed) => {
-    const { pages } = image;
-    const hashes = await hashImage(image, signal, progressed);
-    const generation = randomBytes(8).toString('hex');
-    const time = Math.max(settings.now(), settings.notBefore, former?.claim?.since ?? 0);
-    const state = { pages, checksum: hashes.checksum, time };
-    const facts = {
-      generation,
-      index: 0,
-      pageSize: live.pageSize,
-      ...state,
-      reason: settings.reason,
-      file: live.files.owner(),
-      ...(former?.claim && { parent: former.claim.generation }),
-    };
-    const blocks = image.blocks(signal, (done, total) => {
-      progressed();
-      settings.onProgress(done, total);
-    });
-    // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
-    await takeClaim(store, former, generation, time, settings.owner);
-    const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
-    const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
-    return { point, hashes, boundary, snapshot };
-  });
+  return underHeldSnapshot(
+    live,
+    holdOfAll(live, settings.clock),
+    settings,
+    async ({ image, boundary }, signal, progressed) => {
+      const { pages } = image;
+      const hashes = await hashImage(image, signal, progressed);
+      const generation = randomBytes(8).toString('hex');
+      const time = Math.max(settings.clock.now(), settings.notBefore, former?.claim?.since ?? 0);
+      const state = { pages, checksum: hashes.checksum, time };
+      const facts = {
+        generation,
+        index: 0,
+        pageSize: live.pageSize,
+        ...state,
+        reason: settings.reason,
+        file: live.files.owner(),
+        ...(former?.claim && { parent: former.claim.generation }),
+      };
+      const blocks = image.blocks(signal, (done, total) => {
+        progressed();
+        settings.onProgress(done, total);
+      });
+      // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
+      await takeClaim(store, former, generation, time, settings.owner);
+      const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
+      const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+      return { point, hashes, boundary, snapshot };
+    },
+  );
 }
 
 async function hashImage(image: HeldImage, signal: AbortSignal, progressed: () => void): Promise<PageHashes> {

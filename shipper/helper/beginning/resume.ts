@@ -55,48 +55,53 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
   const impossible = (reason: NewGenerationReason): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
   if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
 
-  return underHeldSnapshot(live, holdOfAll(live), settings, async (held, signal, progressed): Promise<Resumed> => {
-    const { image, boundary } = held;
-    const { pages } = image;
-    const differing = await differingPages(image, end.hashes, signal, progressed);
-    if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
-      return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
-    }
-    const time = Math.max(settings.now(), end.state.time);
-    const planned = plan(image, end, differing, time, settings);
-    if (planned === undefined) return impossible('mostly-different');
-    await takeClaim(store, claim, end.generation, time, settings.owner);
-    let last: CapturedSegment | undefined;
-    let bytes = 0;
-    let segments = 0;
-    const upload = async (segment: CapturedSegment): Promise<void> => {
-      await settings.upload(segment, signal);
-      progressed();
-      bytes += segment.bytes.length;
-      segments++;
-      last = segment;
-    };
-    try {
-      for (const segment of planned.segments) await upload(segment);
-    } catch (error) {
-      // The former shipper was faster to this key: that generation is its own.
-      if (error instanceof Fenced) return impossible('contested');
-      throw error;
-    }
-    const { generation, index, state } = last!.after;
-    const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
-    return {
-      kind: 'resumed',
-      point,
-      reached: last!.after,
-      hashes: end.hashes,
-      boundary,
-      way: planned.way,
-      differing: differing.length,
-      bytes,
-      segments,
-    };
-  });
+  return underHeldSnapshot(
+    live,
+    holdOfAll(live, settings.clock),
+    settings,
+    async (held, signal, progressed): Promise<Resumed> => {
+      const { image, boundary } = held;
+      const { pages } = image;
+      const differing = await differingPages(image, end.hashes, signal, progressed);
+      if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
+        return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
+      }
+      const time = Math.max(settings.clock.now(), end.state.time);
+      const planned = plan(image, end, differing, time, settings);
+      if (planned === undefined) return impossible('mostly-different');
+      await takeClaim(store, claim, end.generation, time, settings.owner);
+      let last: CapturedSegment | undefined;
+      let bytes = 0;
+      let segments = 0;
+      const upload = async (segment: CapturedSegment): Promise<void> => {
+        await settings.upload(segment, signal);
+        progressed();
+        bytes += segment.bytes.length;
+        segments++;
+        last = segment;
+      };
+      try {
+        for (const segment of planned.segments) await upload(segment);
+      } catch (error) {
+        // The former shipper was faster to this key: that generation is its own.
+        if (error instanceof Fenced) return impossible('contested');
+        throw error;
+      }
+      const { generation, index, state } = last!.after;
+      const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+      return {
+        kind: 'resumed',
+        point,
+        reached: last!.after,
+        hashes: end.hashes,
+        boundary,
+        way: planned.way,
+        differing: differing.length,
+        bytes,
+        segments,
+      };
+    },
+  );
 }
 
 /** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */

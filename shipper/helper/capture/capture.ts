@@ -29,6 +29,7 @@ import {
   type WalHeader,
 } from '../../../replica/wal/format.ts';
 import type { WalBytes } from './kept-frames.ts';
+import type { SeenCommit } from './seen-commits.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 
@@ -66,8 +67,8 @@ export interface CaptureSource extends WalBytes {
 export interface CaptureLimits {
   /** Raw bytes of one segment, at most (one frame at least). */
   readonly segmentSize: number;
-  /** When commits were seen: `offset` is the end of the last commit at `time`, milliseconds. Ascending. */
-  readonly seen: readonly { readonly offset: number; readonly time: number }[];
+  /** When commits were seen, ascending. */
+  readonly seen: readonly SeenCommit[];
   readonly codec: Codec;
   /** Something waits for the capture: then a segment is packed quickly. */
   readonly urgent: boolean;

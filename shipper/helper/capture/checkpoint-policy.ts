@@ -16,6 +16,21 @@
  * and the next checkpoint begins no sooner than four times what the last one took.
  */
 
+/** What was found when the WAL is looked after. */
+export type Occasion =
+  /** Its present index has no frames yet. */
+  | 'ended'
+  /** There were no commits since the last look. */
+  | 'idle'
+  /** There were commits since the last look. */
+  | 'busy'
+  /** All that is committed was just captured, to be uploaded. */
+  | 'uploading'
+  /** All that is committed should have been captured, but the store is away. */
+  | 'overdue'
+  /** More is not captured yet than could be while the index ends. */
+  | 'behind';
+
 export interface WalPressure {
   /** Committed frames in the WAL that belong to the present index. */
   readonly frames: number;
@@ -38,12 +53,7 @@ export interface WalPressure {
   readonly sinceBlocked: number;
   /** Seals tried in a row without success. */
   readonly blockedTries: number;
-  /** The app committed since the last look. */
-  readonly busy: boolean;
-  /** All that is committed was just captured, to be uploaded, or should have been: the store is away. */
-  readonly uploading: boolean;
-  /** More is not captured yet than could be while the index ends. */
-  readonly behind: boolean;
+  readonly occasion: Occasion;
 }
 
 export interface CheckpointLimits {
@@ -91,13 +101,14 @@ export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): Ch
   // the app in RESTART or TRUNCATE mode may be waiting for just that with the write lock held.
   if (wal.pending === 0) return { kind: 'seal-idle' };
   if (
-    !wal.behind &&
+    wal.occasion !== 'behind' &&
     wal.sinceBlocked >= Math.min(SEAL_PAUSE * 2 ** Math.min(wal.blockedTries, 10), LONGEST_SEAL_PAUSE)
   ) {
-    if (wal.uploading && wal.frames >= LONG_INDEX) return { kind: 'seal', why: 'upload' };
+    const isUploading = wal.occasion === 'uploading' || wal.occasion === 'overdue';
+    if (isUploading && wal.frames >= LONG_INDEX) return { kind: 'seal', why: 'upload' };
     if (wal.used >= limits.sealAt) return { kind: 'seal', why: 'length' };
     if (wal.fileSize >= limits.shrinkAt && wal.used >= limits.checkpointAt) return { kind: 'seal', why: 'file-size' };
-    if (due && !wal.busy) return { kind: 'seal', why: 'age' };
+    if (due && wal.occasion !== 'busy') return { kind: 'seal', why: 'age' };
   }
   const pause = Math.max(PASSIVE_PAUSE, PASSIVE_SHARE * wal.passiveTook);
   if (wal.pending < limits.checkpointAt || wal.sincePassive < pause || wal.flushing) return { kind: 'none' };

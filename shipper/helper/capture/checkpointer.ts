@@ -1,53 +1,61 @@
 /** Keeps the WAL short: carries out what the checkpoint policy decides, and remembers what stood in the way. */
 import { frameSize } from '../../../replica/wal/format.ts';
-import { decideCheckpoint, type CheckpointLimits } from './checkpoint-policy.ts';
+import type { Clock } from '../../clock.ts';
 import type { Blocker } from '../../reasons.ts';
 import type { LiveDatabase, Take } from '../database/live-database.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
+import { decideCheckpoint, type CheckpointLimits, type Occasion } from './checkpoint-policy.ts';
 
-/**
- * When the WAL is looked after. `ended`: its present index has no frames yet. `idle`, `busy`: there were no commits
- * since the last look, or some. `uploading`: all that is committed was just captured, to be uploaded. `overdue`: it
- * should have been, but the store is away. `behind`: more is not captured yet than could be while the index ends.
- */
-export type Occasion = 'ended' | 'idle' | 'busy' | 'uploading' | 'overdue' | 'behind';
+/** Times are of the steady clock. */
+type IndexPhase =
+  /** No frame of the present index was seen yet. */
+  | { readonly kind: 'empty' }
+  /** It has frames, the first of which was seen at `since`. */
+  | { readonly kind: 'open'; readonly since: number }
+  /** It was sealed at so many frames. If the WAL has another number now, the app went on without a restart. */
+  | { readonly kind: 'sealed'; readonly since: number | undefined; readonly frames: number };
+
+/** How far the disk is with the WAL. A passive checkpoint ends it; `since` and `rounds` count from the one before. */
+type FlushPhase =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'flushing' | 'flushed'; readonly since: number; readonly rounds: number };
+
+/** The last tries to seal: when one last failed, how many failed in a row, and what stood in the way of it. */
+interface Obstacle {
+  readonly lastFailure: number;
+  readonly failures: number;
+  readonly by: Blocker | undefined;
+}
 
 export class Checkpointer {
   readonly #live: LiveDatabase;
   readonly #limits: CheckpointLimits;
-  /** Frames at the last seal, while the WAL still is as it was then. */
-  #sealedFrames: number | undefined;
-  /** When the first frame of the present index was seen, by the steady clock. */
-  #indexSince: number | undefined;
-  #lastPassive = -Infinity;
-  #passiveTook = 0;
-  /** Frames of the present index that the disk has; whether it is being given more, and how often that was. */
+  readonly #clock: Clock;
+  #index: IndexPhase = { kind: 'empty' };
+  #flush: FlushPhase = { kind: 'none' };
+  /** Frames of the present index that the disk was asked to take. */
   #flushedFrames = 0;
-  #flushing = false;
-  #flushes = 0;
-  #flushedSince: number | undefined;
-  #lastBlocked = -Infinity;
-  #blockedTries = 0;
-  #blockedBy: Blocker | undefined;
+  #passive = { ended: -Infinity, took: 0 };
+  #obstacle: Obstacle = { lastFailure: -Infinity, failures: 0, by: undefined };
 
-  constructor(live: LiveDatabase, limits: CheckpointLimits) {
+  constructor(live: LiveDatabase, limits: CheckpointLimits, clock: Clock) {
     this.#live = live;
     this.#limits = limits;
+    this.#clock = clock;
   }
 
-  /** What kept the last seal or checkpoint from happening; undefined when nothing does. */
+  /** What kept the last seal or checkpoint from happening; undefined if nothing does. */
   get blockedBy(): Blocker | undefined {
-    return this.#blockedBy;
+    return this.#obstacle.by;
   }
 
-  /** The WAL was begun anew, or went on after a seal. */
+  /** The WAL was restarted, or the app went on after a seal without a restart. */
   restarted(): void {
-    this.#sealedFrames = undefined;
-    this.#indexSince = undefined;
+    this.#index = { kind: 'empty' };
     this.#flushedFrames = 0;
   }
 
-  /** Answers `pin-moved` when a seal was tried in vain, so that the caller does not know where the pin stands now. */
+  /** Returns `pin-moved` if a seal was tried and failed: the caller no longer knows where the pin stands. */
   maintain(
     wal: ShmHeader,
     occasion: Occasion,
@@ -56,9 +64,12 @@ export class Checkpointer {
     const live = this.#live;
     if (live.snapshotHeld) return undefined;
     const size = frameSize(live.pageSize);
-    const clock = performance.now();
-    if (occasion !== 'ended' && wal.frames > 0) this.#indexSince ??= clock;
-    const frames = occasion !== 'ended' && wal.frames !== this.#sealedFrames ? wal.frames : 0;
+    const now = this.#clock.steady();
+    if (occasion !== 'ended' && wal.frames > 0) this.#hasFrames(now);
+    const index = this.#index;
+    const isOver = occasion === 'ended' || (index.kind === 'sealed' && wal.frames === index.frames);
+    const frames = isOver ? 0 : wal.frames;
+    const since = index.kind === 'empty' ? undefined : index.since;
     const action = decideCheckpoint(
       {
         frames,
@@ -67,17 +78,15 @@ export class Checkpointer {
         get fileSize() {
           return live.files.walSize();
         },
-        indexAge: this.#indexSince === undefined ? 0 : clock - this.#indexSince,
-        sincePassive: clock - this.#lastPassive,
-        passiveTook: this.#passiveTook,
+        indexAge: since === undefined ? 0 : now - since,
+        sincePassive: now - this.#passive.ended,
+        passiveTook: this.#passive.took,
         unflushed: (wal.frames - this.#flushedFrames) * size,
-        flushing: this.#flushing,
-        flushes: this.#flushes,
-        sinceBlocked: clock - this.#lastBlocked,
-        blockedTries: this.#blockedTries,
-        busy: occasion === 'busy',
-        uploading: occasion === 'uploading' || occasion === 'overdue',
-        behind: occasion === 'behind',
+        flushing: this.#flush.kind === 'flushing',
+        flushes: this.#flush.kind === 'none' ? 0 : this.#flush.rounds,
+        sinceBlocked: now - this.#obstacle.lastFailure,
+        blockedTries: this.#obstacle.failures,
+        occasion,
       },
       this.#limits,
     );
@@ -85,16 +94,11 @@ export class Checkpointer {
       case 'none':
         break;
       case 'flush':
-        this.#flush(wal.frames);
+        this.#flushWal(wal.frames);
         break;
       case 'passive':
-        this.#flushes = 0;
         advancePin();
-        if (live.checkpointPassive() === 'disk') this.#blockedBy = 'disk';
-        else if (this.#blockedBy === 'disk') this.#blockedBy = undefined;
-        this.#lastPassive = performance.now();
-        this.#passiveTook = this.#lastPassive - (this.#flushedSince ?? clock);
-        this.#flushedSince = undefined;
+        this.#checkpointPassive(now);
         break;
       case 'seal-idle':
         if (live.sealIdle(take)) this.#sealed(wal.frames);
@@ -105,14 +109,29 @@ export class Checkpointer {
     return undefined;
   }
 
-  #flush(frames: number): void {
-    this.#flushing = true;
-    this.#flushedSince ??= performance.now();
-    this.#flushes++;
+  #hasFrames(now: number): void {
+    const index = this.#index;
+    if (index.kind === 'empty') this.#index = { kind: 'open', since: now };
+    else if (index.since === undefined) this.#index = { ...index, since: now };
+  }
+
+  #flushWal(frames: number): void {
+    const { since, rounds } = this.#flush.kind === 'none' ? { since: this.#clock.steady(), rounds: 0 } : this.#flush;
+    this.#flush = { kind: 'flushing', since, rounds: rounds + 1 };
     this.#flushedFrames = frames;
     void this.#live.files.flushWal().finally(() => {
-      this.#flushing = false;
+      if (this.#flush.kind === 'flushing') this.#flush = { ...this.#flush, kind: 'flushed' };
     });
+  }
+
+  /** The flushes before count as part of the checkpoint: its duration decides when the next one may begin. */
+  #checkpointPassive(now: number): void {
+    const result = this.#live.checkpointPassive();
+    if (result === 'disk') this.#obstacle = { ...this.#obstacle, by: 'disk' };
+    else if (this.#obstacle.by === 'disk') this.#obstacle = { ...this.#obstacle, by: undefined };
+    const ended = this.#clock.steady();
+    this.#passive = { ended, took: ended - (this.#flush.kind === 'none' ? now : this.#flush.since) };
+    this.#flush = { kind: 'none' };
   }
 
   #seal(take: Take): 'pin-moved' | undefined {
@@ -121,17 +140,15 @@ export class Checkpointer {
       this.#sealed(result.wal.frames);
       return undefined;
     }
-    this.#blockedBy = result.by;
-    this.#blockedTries++;
-    this.#lastBlocked = performance.now();
+    const failures = this.#obstacle.failures + 1;
+    this.#obstacle = { lastFailure: this.#clock.steady(), failures, by: result.by };
     return 'pin-moved';
   }
 
-  /** The index ends here, unless the app goes on without restarting the WAL; until then there is nothing to do. */
+  /** The index ends here unless the app goes on without restarting the WAL. Until then there is nothing to do. */
   #sealed(frames: number): void {
-    this.#sealedFrames = frames;
-    this.#blockedBy = undefined;
-    this.#blockedTries = 0;
+    this.#index = { kind: 'sealed', since: this.#index.kind === 'empty' ? undefined : this.#index.since, frames };
+    this.#obstacle = { ...this.#obstacle, failures: 0, by: undefined };
     if (this.#live.files.walSize() >= this.#limits.shrinkAt) this.#live.shrinkWal();
   }
 }

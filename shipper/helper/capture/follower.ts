@@ -16,8 +16,10 @@ import { release } from '../../../replica/runtime/release.ts';
 import { offsetAfter } from '../../../replica/wal/format.ts';
 import { captureNext, type CapturePoint } from './capture.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
-import type { CheckpointLimits } from './checkpoint-policy.ts';
-import { Checkpointer, type Occasion } from './checkpointer.ts';
+import type { CheckpointLimits, Occasion } from './checkpoint-policy.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { SeenCommits } from './seen-commits.ts';
+import type { Clock } from '../../clock.ts';
 import { KeptFrames, type WalBytes } from './kept-frames.ts';
 import type { Blocker } from '../../reasons.ts';
 import type { LiveDatabase, SealResult, Take } from '../database/live-database.ts';
@@ -37,8 +39,6 @@ export interface FollowerSettings extends CheckpointLimits {
  * pin where it was has nothing to copy and costs next to nothing; each move gives it work, fsyncs included.
  */
 const PIN_PAUSE = 1000;
-/** Looks remembered between two captures; more are thinned out. */
-const MOST_LOOKS = 8192;
 /** Bytes of frames that may be kept in memory while an index ends, at most; as a rule twice the length of an index. */
 const MOST_KEPT = 32 << 20;
 /**
@@ -49,45 +49,51 @@ const FAR_AHEAD = 16;
 /** Milliseconds of capturing at a time, when there is more to capture than uploads ask for. */
 const SLICE = 15;
 
+/** How far the capture is with the present index. */
+type IndexPhase =
+  /** It has not begun: the WAL may still be as its predecessor, which ended at `boundary`, left it. */
+  | { readonly kind: 'before'; readonly boundary: Boundary }
+  /**
+   * It has begun, in the life of the WAL with these salts. Its first `replayed` frames repeat older history: the WAL
+   * went on after the boundary without a restart, because a reader of the app stood in its way.
+   */
+  | { readonly kind: 'within'; readonly salt1: number; readonly salt2: number; readonly replayed: number };
+
 export class Follower {
   readonly #live: LiveDatabase;
   readonly #staging: Staging;
   readonly #settings: FollowerSettings;
   readonly #checkpointer: Checkpointer;
-  readonly #now: () => number;
+  readonly #clock: Clock;
+  readonly #hashes: PageHashes;
+  readonly #seen = new SeenCommits();
   #point: CapturePoint;
-  #hashes: PageHashes;
-  /** The end of the last segment captured; in the index before that of `#point` when that one holds nothing yet. */
+  /** The end of the last segment captured; in the index before that of `#point` if that one holds nothing yet. */
   #taken: { readonly index: number; readonly offset: number };
-  /** Set while the present index has not begun: where in the WAL its predecessor ended. */
-  #boundary: Boundary | undefined;
-  /** The salts of the WAL as the present index has it; undefined while the index has not begun. */
-  #life: { readonly salt1: number; readonly salt2: number } | undefined;
-  /** Frames at the start of the present index that repeat older history (see `#enter`). */
-  #replayed = 0;
-  #seen: { offset: number; time: number }[] = [];
-  /** The pin is not beyond this many frames; undefined when that could not be told and must be found out first. */
+  #index: IndexPhase;
+  /** The pin is not beyond this many frames; undefined if that is unknown and must be found out first. */
   #pinnedFrames: number | undefined;
+  /** When the pin last moved, and when the next segment was last asked for to be uploaded, by the steady clock. */
   #lastPinned = -Infinity;
-  /** When the next segment was last asked for, to be uploaded. */
-  #lastAsked = performance.now();
+  #lastAsked: number;
 
   constructor(
     live: LiveDatabase,
     staging: Staging,
     settings: FollowerSettings,
-    now: () => number,
-    start: { readonly point: CapturePoint; readonly hashes: PageHashes; readonly boundary: Boundary | undefined },
+    clock: Clock,
+    start: { readonly point: CapturePoint; readonly hashes: PageHashes; readonly boundary: Boundary },
   ) {
     this.#live = live;
     this.#staging = staging;
     this.#settings = settings;
-    this.#checkpointer = new Checkpointer(live, settings);
-    this.#now = now;
+    this.#checkpointer = new Checkpointer(live, settings, clock);
+    this.#clock = clock;
     this.#point = start.point;
     this.#taken = start.point;
     this.#hashes = start.hashes;
-    this.#boundary = start.boundary;
+    this.#index = { kind: 'before', boundary: start.boundary };
+    this.#lastAsked = clock.steady();
   }
 
   get point(): CapturePoint {
@@ -113,7 +119,7 @@ export class Follower {
       this.#maintain(wal, 'idle');
       return;
     }
-    const busy = end > (this.#seen.at(-1)?.offset ?? this.#point.offset);
+    const busy = end > (this.#seen.end ?? this.#point.offset);
     if (busy) this.#remember(end);
     const overdue = this.#overdue();
     if (this.behind && (overdue || end > this.#farAhead)) this.#catchUp(wal, end);
@@ -125,12 +131,12 @@ export class Follower {
   /** Where there is more to copy, the pin moves with our own checkpoints, which the disk was made ready for. */
   #pinIsDue({ frames, backfilled }: ShmHeader): boolean {
     const pending = offsetAfter(frames - backfilled, this.#live.pageSize);
-    return pending < this.#settings.checkpointAt && performance.now() - this.#lastPinned >= PIN_PAUSE;
+    return pending < this.#settings.checkpointAt && this.#clock.steady() - this.#lastPinned >= PIN_PAUSE;
   }
 
   /** More is committed and not captured than can be kept while the index ends, so it does not. */
   get behind(): boolean {
-    return (this.#seen.at(-1)?.offset ?? 0) - this.#point.offset > this.#mostKept;
+    return (this.#seen.end ?? 0) - this.#point.offset > this.#mostKept;
   }
 
   get #mostKept(): number {
@@ -144,8 +150,8 @@ export class Follower {
   /** Captures for a while, ahead of the uploads; where the app has come too far ahead, it cannot commit meanwhile. */
   #catchUp(wal: ShmHeader, end: number): void {
     const capture = (): void => {
-      const until = performance.now() + SLICE;
-      while (this.#captureOne(wal) && performance.now() < until);
+      const until = this.#clock.steady() + SLICE;
+      while (this.#captureOne(wal) && this.#clock.steady() < until);
     };
     if (end - this.#point.offset > this.#farAhead) this.#live.holdingBack(capture);
     else capture();
@@ -153,7 +159,7 @@ export class Follower {
 
   /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */
   #overdue(): boolean {
-    return this.hasNews() && performance.now() - this.#lastAsked > 2 * this.#settings.syncInterval;
+    return this.hasNews() && this.#clock.steady() - this.#lastAsked > 2 * this.#settings.syncInterval;
   }
 
   /** The end of everything committed by now, as a place in the replica's history; undefined when it cannot be told now. */
@@ -161,12 +167,12 @@ export class Follower {
     const wal = this.#live.walIndex();
     if (wal === undefined) return undefined;
     const end = this.#enter(wal);
-    if (end !== undefined && end > (this.#seen.at(-1)?.offset ?? this.#point.offset)) this.#remember(end);
+    if (end !== undefined && end > (this.#seen.end ?? this.#point.offset)) this.#remember(end);
     return end === undefined || end <= this.#point.offset ? this.#taken : { index: this.#point.index, offset: end };
   }
 
   hasNews(): boolean {
-    return (this.#seen.at(-1)?.offset ?? 0) > this.#point.offset;
+    return (this.#seen.end ?? 0) > this.#point.offset;
   }
 
   /** Whether everything up to a place that {@link committed} told is in segments. */
@@ -180,7 +186,7 @@ export class Follower {
    * long ends, so that its end needs no upload of its own. Throws {@link ContinuityLost}.
    */
   capture(): void {
-    this.#lastAsked = performance.now();
+    this.#lastAsked = this.#clock.steady();
     const wal = this.#live.walIndex();
     const end = wal && this.#enter(wal);
     if (wal === undefined || end === undefined) return;
@@ -236,18 +242,19 @@ export class Follower {
   /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
   #captureOne(wal: ShmHeader, why: 'asked-for' | 'urgent' = 'urgent', from: WalBytes = this.#fromWal): boolean {
     const { segmentSize, codec } = this.#settings;
-    const replayEnd = this.#replayed === 0 ? 0 : offsetAfter(this.#replayed, this.#live.pageSize);
+    const replayed = this.#index.kind === 'within' ? this.#index.replayed : 0;
+    const replayEnd = replayed === 0 ? 0 : offsetAfter(replayed, this.#live.pageSize);
     const segment = captureNext(this.#point, wal, { ...from, pageSize: this.#live.pageSize }, this.#hashes, {
       segmentSize,
       codec,
       urgent: why === 'urgent',
-      seen: this.#seen,
+      seen: this.#seen.looks,
       replayEnd,
     });
     if (segment === undefined) return false;
     this.#point = segment.after;
     this.#taken = { index: segment.index, offset: segment.end };
-    this.#seen = this.#seen.filter(({ offset }) => offset > segment.end);
+    this.#seen.captured(segment.end);
     this.#staging.push(segment);
     return true;
   }
@@ -269,60 +276,57 @@ export class Follower {
    * to the next index when the WAL was restarted.
    */
   #enter(wal: ShmHeader): number | undefined {
-    const boundary = this.#boundary;
-    if (boundary !== undefined) {
+    const index = this.#index;
+    if (index.kind === 'before') {
+      const { boundary } = index;
       const sameLife = wal.salt1 === boundary.salt1 && wal.salt2 === boundary.salt2;
       if (wal.frames === 0 || (sameLife && wal.frames <= boundary.frames)) return undefined;
-      // The WAL went on without a restart, because a reader of the app stood in its way: then this index repeats the
-      // WAL's whole life, and the states inside the repeated part are no restore points.
-      this.#replayed = sameLife ? boundary.frames : 0;
-      this.#boundary = undefined;
-      this.#pinnedFrames = 0;
-      this.#checkpointer.restarted();
-    }
-    const life = this.#life;
-    if (life !== undefined && (wal.salt1 !== life.salt1 || wal.salt2 !== life.salt2)) {
+      this.#begin(wal, sameLife ? boundary.frames : 0);
+    } else if (wal.salt1 !== index.salt1 || wal.salt2 !== index.salt2) {
       // Which salts follow says nothing: a TRUNCATE of the app counts an empty WAL, too, and a connection that never
       // saw a restart draws new ones. That no frame was missed is the pin's doing.
       if (this.hasNews()) throw new ContinuityLost('wal-reset', 'the WAL was restarted before all of it was captured');
       if (this.#point.offset > 0) {
-        this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
-        this.#replayed = 0;
-        this.#seen = [];
-        this.#pinnedFrames = 0;
-        this.#checkpointer.restarted();
-      }
+        this.#nextPoint();
+        this.#begin(wal, 0);
+      } else this.#index = { ...index, salt1: wal.salt1, salt2: wal.salt2 };
     }
-    this.#life = wal;
     if (wal.frames === 0) return undefined;
     return offsetAfter(wal.frames, this.#live.pageSize);
   }
 
-  /** After a seal whose end counts as the end of an index whatever the WAL does next. */
-  #endIndex(wal: ShmHeader): void {
-    this.#boundary = { salt1: wal.salt1, salt2: wal.salt2, frames: wal.frames, sealed: true };
-    this.#life = undefined;
+  /** The present index begins in this life of the WAL. */
+  #begin({ salt1, salt2 }: ShmHeader, replayed: number): void {
+    this.#index = { kind: 'within', salt1, salt2, replayed };
+    this.#pinnedFrames = 0;
+    this.#checkpointer.restarted();
+  }
+
+  /** After a seal: the index ends there whatever the WAL does next. */
+  #endIndex({ salt1, salt2, frames }: ShmHeader): void {
+    this.#index = { kind: 'before', boundary: { salt1, salt2, frames, sealed: true } };
+    this.#nextPoint();
+  }
+
+  #nextPoint(): void {
     this.#point = { ...this.#point, index: this.#point.index + 1, offset: 0, wal: undefined };
-    this.#seen = [];
+    this.#seen.clear();
   }
 
   #remember(end: number): void {
-    const last = this.#seen.at(-1)?.offset ?? this.#point.offset;
-    if (end <= last) return;
-    this.#seen.push({ offset: end, time: this.#now() });
-    if (this.#seen.length > MOST_LOOKS) this.#seen = this.#seen.filter((_, i) => (this.#seen.length - 1 - i) % 2 === 0);
+    if (end > (this.#seen.end ?? this.#point.offset)) this.#seen.add(end, this.#clock.now());
   }
 
   /** Only onto newer frames than it stands on, or it might come to stand on the database file alone. */
   #advancePin(wal: ShmHeader): void {
     if (this.#pinnedFrames === undefined || wal.frames <= this.#pinnedFrames) return;
     this.#pinnedFrames = this.#live.advancePin();
-    this.#lastPinned = performance.now();
+    this.#lastPinned = this.#clock.steady();
   }
 
   #maintain(wal: ShmHeader, what: Occasion): void {
     // One that is not sealed yet is looked after like an index: a checkpoint of the app may wait for the pin to move.
-    const ended = this.#boundary?.sealed === true;
+    const ended = this.#index.kind === 'before' && this.#index.boundary.sealed;
     const moved = this.#keeping((take) =>
       this.#checkpointer.maintain(wal, ended ? 'ended' : what, {
         advancePin: () => {

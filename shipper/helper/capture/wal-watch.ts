@@ -2,6 +2,7 @@
  * The look at a live database, again and again: follows its WAL, or, while there is nobody to follow it (continuity
  * was given up and the store is away), keeps the WAL short all the same. Notices when the files are no longer the same.
  */
+import type { Clock } from '../../clock.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 import type { CheckpointLimits } from './checkpoint-policy.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -14,14 +15,16 @@ const STAMP_PAUSE = 1000;
 export class WalWatch {
   readonly #live: LiveDatabase;
   readonly #checkpointer: Checkpointer;
+  readonly #clock: Clock;
   #stamp: { readonly file: string; readonly wal: string } | undefined;
   #stampedAt = -Infinity;
   /** In the WAL at the last look of nobody following it. */
   #frames = 0;
 
-  constructor(live: LiveDatabase, limits: CheckpointLimits) {
+  constructor(live: LiveDatabase, limits: CheckpointLimits, clock: Clock) {
     this.#live = live;
-    this.#checkpointer = new Checkpointer(live, limits);
+    this.#checkpointer = new Checkpointer(live, limits, clock);
+    this.#clock = clock;
   }
 
   /** Throws {@link ContinuityLost}; `database-replaced`: nothing may be done with the live database any more. */
@@ -49,8 +52,8 @@ export class WalWatch {
    * something else wrote to it (a copy over it, a tool), and its pages are no longer those that were captured.
    */
   #checkFile(): void {
-    if (performance.now() - this.#stampedAt < STAMP_PAUSE) return;
-    this.#stampedAt = performance.now();
+    if (this.#clock.steady() - this.#stampedAt < STAMP_PAUSE) return;
+    this.#stampedAt = this.#clock.steady();
     const before = this.#quietWal();
     const file = this.#live.files.stamp();
     const wal = before === this.#quietWal() ? before : undefined;

@@ -6,6 +6,7 @@
  * was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So no frame leaves the WAL that the
  * pin's holder did not let go knowingly.
  */
+import type { Clock } from '../../clock.ts';
 import type { Blocker } from '../../reasons.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 import { beginRead, Connections, type Role } from './connections.ts';
@@ -45,6 +46,7 @@ export class LiveDatabase {
   readonly path: string;
   readonly pageSize: number;
   readonly files: LiveFiles;
+  readonly #clock: Clock;
   readonly #connections: Connections;
   #pinned: 'reader' | 'otherReader' = 'reader';
   #isEnding = false;
@@ -54,14 +56,14 @@ export class LiveDatabase {
    * open under this path before and was left behind: where its WAL still lies beside the new file, SQLite would mix the
    * two, so that is refused. `prepare` is called once it is known that the file may be touched.
    */
-  static open(path: string, { former, prepare }: OpenOptions = {}): LiveDatabase {
+  static open(path: string, clock: Clock, { former, prepare }: OpenOptions = {}): LiveDatabase {
     let opened: LiveDatabase | undefined;
     const connections = new Connections(path, () => opened?.checkPlace());
     try {
       if (former?.walLiesBeside(path) === true) throw staleWal(path);
       checkFile(path);
       prepare?.(path);
-      opened = new LiveDatabase(path, connections);
+      opened = new LiveDatabase(path, connections, clock);
       return opened;
     } catch (error) {
       connections.closeAll(true);
@@ -69,8 +71,9 @@ export class LiveDatabase {
     }
   }
 
-  private constructor(path: string, connections: Connections) {
+  private constructor(path: string, connections: Connections, clock: Clock) {
     this.path = path;
+    this.#clock = clock;
     this.#connections = connections;
     const checkpointer = connections.get('checkpointer');
     checkLibrary(checkpointer);
@@ -341,7 +344,7 @@ export class LiveDatabase {
   }
 
   #lockWriter(): boolean {
-    const until = performance.now() + LOCK_TRIES_MS;
+    const until = this.#clock.steady() + LOCK_TRIES_MS;
     do {
       try {
         this.#connections.get('writer').exec('BEGIN IMMEDIATE');
@@ -349,19 +352,19 @@ export class LiveDatabase {
       } catch (error) {
         if (!isBusy(error)) throw error;
       }
-    } while (performance.now() < until);
+    } while (this.#clock.steady() < until);
     return false;
   }
 
   /** Copies so many frames into the database file, once no other checkpoint is in the way. */
   #copyTo(frames: number, patience: number): Blocker | undefined {
-    const until = performance.now() + patience;
+    const until = this.#clock.steady() + patience;
     do {
       const done = this.checkpointPassive();
       if (done === 'disk') return done;
       if (done !== 'busy') return done.backfilled >= frames ? undefined : 'reader';
       Atomics.wait(NEVER, 0, 0, 1);
-    } while (performance.now() < until);
+    } while (this.#clock.steady() < until);
     return 'checkpoint';
   }
 }

@@ -1,6 +1,7 @@
 /** Opens the database that lies under a path, once it can be opened. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../../../replica/terms/errors.ts';
+import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import type { LeftBehind } from './left-behind.ts';
 import { LiveDatabase } from './live-database.ts';
@@ -16,18 +17,23 @@ const LOCK_PAUSE = 20;
  * Opens the database. Throws what {@link LiveDatabase.open} throws, DATABASE_LOCKED only when it has lasted for some
  * seconds, and the signal's reason.
  */
-export async function open(settings: Settings, signal: AbortSignal, former?: LeftBehind): Promise<LiveDatabase> {
-  const until = performance.now() + LOCK_PATIENCE;
+export async function open(
+  settings: Settings,
+  clock: Clock,
+  signal: AbortSignal,
+  former?: LeftBehind,
+): Promise<LiveDatabase> {
+  const until = clock.steady() + LOCK_PATIENCE;
   for (;;) {
     signal.throwIfAborted();
     try {
-      return LiveDatabase.open(settings.database, {
+      return LiveDatabase.open(settings.database, clock, {
         ...(former && { former }),
         ...(settings.enableWal && { prepare: switchToWal }),
       });
     } catch (error) {
       const isLocked = isKind(error, 'refused') && error.code === 'DATABASE_LOCKED';
-      if (!isLocked || performance.now() >= until) throw error;
+      if (!isLocked || clock.steady() >= until) throw error;
     }
     await sleep(LOCK_PAUSE, undefined, { signal }).catch(() => undefined);
   }
@@ -40,6 +46,7 @@ export async function open(settings: Settings, signal: AbortSignal, former?: Lef
 export async function reopen(
   former: LiveDatabase,
   settings: Settings,
+  clock: Clock,
   signal: AbortSignal,
   onFailure: (error: unknown) => void,
 ): Promise<LiveDatabase> {
@@ -48,7 +55,7 @@ export async function reopen(
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await open(settings, signal, left);
+        return await open(settings, clock, signal, left);
       } catch (error) {
         if (signal.aborted) throw error;
         onFailure(error);

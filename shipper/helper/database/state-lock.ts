@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
+import type { Clock } from '../../clock.ts';
 import { lockFile } from './lock-files.ts';
 
 /** How long a start waits for a former helper that is still uploading, milliseconds. */
@@ -23,7 +24,7 @@ export class StateLock {
   }
 
   /** Takes the lock; waits a while for a former helper to finish. Throws `refused` with the holder's pid. */
-  static async take(folder: string, database: string, wait = WAIT_MS): Promise<StateLock> {
+  static async take(folder: string, database: string, clock: Clock, wait = WAIT_MS): Promise<StateLock> {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch (error) {
@@ -35,14 +36,14 @@ export class StateLock {
         error,
       );
     }
-    const until = performance.now() + wait;
+    const until = clock.steady() + wait;
     for (;;) {
       const unlock = tryLock(join(folder, 'lock'));
       if (unlock !== undefined) {
         writeFileSync(join(folder, 'holder'), `${process.pid} on ${hostname()}\n`);
         return new StateLock(folder, unlock);
       }
-      if (performance.now() >= until) {
+      if (clock.steady() >= until) {
         const holder = holderOf(folder) ?? 'unknown';
         throw new SeawallError(
           'refused',

@@ -1,4 +1,5 @@
 /** The database that is followed: looked at again and again, left when another file takes its place, and found anew. */
+import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 import type { Follower } from '../capture/follower.ts';
@@ -13,6 +14,7 @@ const REST_AFTER = 10_000;
 
 export class FollowedDatabase {
   readonly #settings: Settings;
+  readonly #clock: Clock;
   readonly #health: Health;
   readonly #onLost: (lost: ContinuityLost) => void;
   #open: { readonly live: LiveDatabase; readonly watch: WalWatch } | undefined;
@@ -24,8 +26,15 @@ export class FollowedDatabase {
   #restAt = Infinity;
 
   /** `live` is its own from now on. `onLost` is told when continuity is lost; nothing is captured then until `follow`. */
-  constructor(live: LiveDatabase, settings: Settings, health: Health, onLost: (lost: ContinuityLost) => void) {
+  constructor(
+    live: LiveDatabase,
+    settings: Settings,
+    clock: Clock,
+    health: Health,
+    onLost: (lost: ContinuityLost) => void,
+  ) {
     this.#settings = settings;
+    this.#clock = clock;
     this.#health = health;
     this.#onLost = onLost;
     this.#take(live);
@@ -92,8 +101,8 @@ export class FollowedDatabase {
       watch.look(this.#follower);
       this.#health.succeeded('database');
       const news = this.#follower?.hasNews() === true;
-      if (news) this.#restAt = performance.now() + REST_AFTER;
-      else if (performance.now() >= this.#restAt && !live.snapshotHeld) {
+      if (news) this.#restAt = this.#clock.steady() + REST_AFTER;
+      else if (this.#clock.steady() >= this.#restAt && !live.snapshotHeld) {
         live.rest();
         this.#restAt = Infinity;
       }
@@ -116,7 +125,7 @@ export class FollowedDatabase {
     if (former === undefined) return;
     this.#open = undefined;
     this.#take(
-      await reopen(former, this.#settings, signal, (error) => {
+      await reopen(former, this.#settings, this.#clock, signal, (error) => {
         this.#failed(error);
       }),
     );
@@ -137,7 +146,7 @@ export class FollowedDatabase {
 
   #take(live: LiveDatabase): void {
     if (this.#isEnding) live.ending();
-    this.#open = { live, watch: new WalWatch(live, this.#settings) };
+    this.#open = { live, watch: new WalWatch(live, this.#settings, this.#clock) };
     this.#replaced = false;
   }
 

@@ -8,6 +8,7 @@ import { SeawallError } from '../../../replica/terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../../protocol.ts';
 import type { BeginCause } from '../../reasons.ts';
@@ -45,7 +46,7 @@ export interface ReplicatorContext {
   readonly owner: Owner;
   /** The replica was this owner's before: it is gone on with, never taken back from another. */
   readonly isRestart: boolean;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly emit: (event: ShipperEvent) => void;
 }
 
@@ -71,16 +72,16 @@ export class Replicator {
 
   constructor(context: ReplicatorContext) {
     this.#context = context;
-    const { settings, store, owner } = context;
+    const { settings, store, owner, clock } = context;
     this.#health = new Health(context.emit);
-    this.#heartbeat = new Heartbeat(store, settings.heartbeat, context.now);
+    this.#heartbeat = new Heartbeat(store, settings.heartbeat, clock);
     this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings(this.#abort.signal));
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
       disk: settings.stagingLimit,
     });
-    this.#database = new FollowedDatabase(context.live, settings, this.#health, (lost) => {
+    this.#database = new FollowedDatabase(context.live, settings, clock, this.#health, (lost) => {
       this.#lose(lost);
     });
   }
@@ -174,7 +175,7 @@ export class Replicator {
     try {
       await this.#begin(cause);
       while (!this.#stopping) {
-        const passed = performance.now();
+        const passed = this.#context.clock.steady();
         this.#urgent = false;
         if (this.#continuity.lost !== undefined) await this.#begin(this.#continuity.lost.reason);
         if (this.#continuity.lost !== undefined) continue;
@@ -182,7 +183,7 @@ export class Replicator {
         await this.#shipCommitted();
         await this.#takeSnapshots();
         if (this.#heartbeat.due) await this.#beat();
-        const left = passed + this.#context.settings.syncInterval - performance.now();
+        const left = passed + this.#context.settings.syncInterval - this.#context.clock.steady();
         if (left > 0 && this.#mayPause()) await this.#pause.take(left);
         if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced) await this.#pause.rest();
       }
@@ -218,7 +219,7 @@ export class Replicator {
       await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
       await this.#database.findAnew(this.#abort.signal);
     }
-    const { settings, now } = this.#context;
+    const { settings, clock } = this.#context;
     const live = this.#database.live!;
     this.#staging.clear();
     this.#continuity.begin();
@@ -241,7 +242,7 @@ export class Replicator {
       this.#health.succeeded('store');
       this.#shipping.claimed(started.reached.index);
       this.#shipped.began(era, started);
-      this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, now, started));
+      this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, clock, started));
       this.#continuity.regained();
     } catch (error) {
       this.#database.lostBy(error);
@@ -276,7 +277,7 @@ export class Replicator {
 
   /** False when the segment's history is not to be gone on with. */
   async #ship(segment: CapturedSegment, signal: AbortSignal): Promise<boolean> {
-    const { now, emit } = this.#context;
+    const { clock, emit } = this.#context;
     const outcome = await this.#shipping.ship(segment, signal);
     if (outcome !== 'shipped') {
       this.#database.lostBy(new ContinuityLost(outcome, `seen at ${segment.key}`));
@@ -284,7 +285,7 @@ export class Replicator {
     }
     this.#health.succeeded('store');
     if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile: this segment is the last of it
-    this.#shipped.segment(this.#continuity.era, segment, now());
+    this.#shipped.segment(this.#continuity.era, segment, clock.now());
     emit({
       type: 'segment',
       key: segment.key,

@@ -3,6 +3,7 @@
  * looked at again soon; the quiet ones are looked at less often the more of them there are.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
+import type { Clock } from '../../clock.ts';
 
 /** What a look found: commits that wait, more than can wait, none, or a failure that is better left alone for a while. */
 export type PollResult = 'news' | 'behind' | 'quiet' | 'failed';
@@ -27,16 +28,21 @@ interface Member {
 }
 
 export class PollSchedule {
+  readonly #clock: Clock;
   readonly #members = new Set<Member>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /**
    * Looks from now on, again and again, at least every so many milliseconds unless looks fail; the answer ends it.
    * `look` must not throw.
    */
   add(look: () => PollResult, atLeastEvery: number): () => void {
-    const member = { look, atLeastEvery, due: 0, news: performance.now() };
+    const member = { look, atLeastEvery, due: 0, news: this.#clock.steady() };
     this.#members.add(member);
     this.#schedule();
     return () => {
@@ -50,18 +56,18 @@ export class PollSchedule {
     let due = Infinity;
     for (const member of this.#members) due = Math.min(due, member.due);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#round(), Math.max(due - performance.now(), SHORTEST_PAUSE));
+    this.#timer = setTimeout(() => void this.#round(), Math.max(due - this.#clock.steady(), SHORTEST_PAUSE));
   }
 
   async #round(): Promise<void> {
     this.#looking = true;
-    let slice = performance.now();
+    let slice = this.#clock.steady();
     for (const member of [...this.#members]) {
       if (member.due > slice || !this.#members.has(member)) continue;
       this.#look(member);
-      if (performance.now() - slice < SLICE) continue;
+      if (this.#clock.steady() - slice < SLICE) continue;
       await breathe();
-      slice = performance.now();
+      slice = this.#clock.steady();
     }
     this.#looking = false;
     this.#schedule();
@@ -69,7 +75,7 @@ export class PollSchedule {
 
   #look(member: Member): void {
     const found = member.look();
-    const now = performance.now();
+    const now = this.#clock.steady();
     if (found === 'news' || found === 'behind') member.news = now;
     member.due = now + this.#pause(found, now - member.news > LIVELY, member.atLeastEvery);
   }

@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { frameSize } from '../../../replica/wal/format.ts';
+import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import { HeldImage } from './held-image.ts';
@@ -32,6 +33,7 @@ export interface HoldLimits {
 }
 
 export interface HoldSettings {
+  readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly limits: HoldLimits;
   /** The caller has a turn of these, and gives it up while the app does not let the snapshot begin. */
@@ -55,11 +57,11 @@ export type Hold = (locking: boolean) => Held | SealResult;
  * begins within an index has that index shipped from its start again. A reader that the app never ends, a writer of many
  * minutes, a full disk can keep an index from ending, so that is not insisted on.
  */
-export function holdOfAll(live: LiveDatabase): Hold {
-  const from = performance.now();
+export function holdOfAll(live: LiveDatabase, clock: Clock): Hold {
+  const from = clock.steady();
   return (locking) => {
     const result = live.hold(() => undefined, locking);
-    const inVain = result.kind === 'blocked' && performance.now() - from >= END_PATIENCE;
+    const inVain = result.kind === 'blocked' && clock.steady() - from >= END_PATIENCE;
     return inVain ? (live.holdAtFrame(locking) ?? result) : result;
   };
 }
@@ -83,7 +85,7 @@ export async function underHeldSnapshot<T>(
   settings: HoldSettings,
   work: HeldWork<T>,
 ): Promise<T> {
-  const { signal, limits } = settings;
+  const { signal, limits, clock } = settings;
   const held = new AbortController();
   const endWithAll = (): void => {
     held.abort(signal.reason);
@@ -95,9 +97,9 @@ export async function underHeldSnapshot<T>(
       settings.onBlocked(undefined);
     });
     const { kind, wal } = begun;
-    let progress = performance.now();
+    let progress = clock.steady();
     watch = setInterval(() => {
-      const stalled = performance.now() - progress;
+      const stalled = clock.steady() - progress;
       if (stalled < limits.patience || grownSince(live, wal) <= limits.most) return;
       clearInterval(watch);
       live.releaseSnapshot();
@@ -107,7 +109,7 @@ export async function underHeldSnapshot<T>(
     const { salt1, salt2, frames } = wal;
     const boundary = { salt1, salt2, frames, sealed: kind === 'sealed' };
     const result = await work({ image, boundary }, held.signal, () => {
-      progress = performance.now();
+      progress = clock.steady();
     });
     // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
     held.signal.throwIfAborted();

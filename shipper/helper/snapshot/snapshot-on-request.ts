@@ -3,6 +3,7 @@ import type { Codec } from '../../../replica/format/codec.ts';
 import { snapshotKey } from '../../../replica/terms/layout.ts';
 import { writeSnapshot } from '../../../replica/objects/snapshot-writer.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import type { Clock } from '../../clock.ts';
 import type { ShipperEvent } from '../../protocol.ts';
 import type { Follower } from '../capture/follower.ts';
 import { underHeldSnapshot, type HoldLimits, type HoldSettings } from './held-snapshot.ts';
@@ -29,12 +30,18 @@ export interface SnapshotWork {
  * However it ends, the follower goes on from the end of that index.
  */
 export async function takeSnapshot(
-  context: { readonly live: LiveDatabase; readonly store: Store; readonly emit: (event: ShipperEvent) => void },
+  context: {
+    readonly live: LiveDatabase;
+    readonly store: Store;
+    readonly clock: Clock;
+    readonly emit: (event: ShipperEvent) => void;
+  },
   follower: Follower,
   work: SnapshotWork,
 ): Promise<{ readonly key: string; readonly size: number }> {
-  const { live, store, emit } = context;
+  const { live, store, emit, clock } = context;
   const settings = {
+    clock,
     signal: work.signal,
     limits: work.limits,
     wholeReads: work.wholeReads,

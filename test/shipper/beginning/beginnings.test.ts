@@ -21,6 +21,7 @@ import { Scratch } from '../../history/scratch.ts';
 import { Seeded } from '../../history/seeded.ts';
 import { blobTable } from '../blob-table.ts';
 import { imageOf } from '../scene.ts';
+import { SYSTEM_CLOCK } from '../../../shipper/clock.ts';
 
 const KiB = 1024;
 const SETTINGS = {
@@ -46,7 +47,7 @@ test(`whatever is committed and copied while a database begins to be followed, n
   );
   try {
     await Promise.all(writers.map((writer) => once(writer, 'message')));
-    const live = LiveDatabase.open(path);
+    const live = LiveDatabase.open(path, SYSTEM_CLOCK);
     const until = performance.now() + MILLISECONDS;
     let beginnings = 0;
     for (; performance.now() < until || beginnings <= 5; beginnings++) {
@@ -65,7 +66,7 @@ async function beginning(
   random: Seeded,
 ): Promise<void> {
   for (const writer of writers) writer.send('go');
-  const watch = new WalWatch(live, SETTINGS);
+  const watch = new WalWatch(live, SETTINGS, SYSTEM_CLOCK);
   for (let looks = random.int(8); looks > 0; looks--) {
     watch.look(undefined);
     await sleep(random.int(10));
@@ -80,7 +81,7 @@ async function beginning(
   const state = { pages: hashes.pages, checksum: hashes.checksum, time: 0 };
   const point = { generation: '0'.repeat(16), index: 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
   const boundary = { ...held.wal, sealed: held.kind === 'sealed' };
-  const follower = new Follower(live, staging, SETTINGS, Date.now, { point, hashes, boundary });
+  const follower = new Follower(live, staging, SETTINGS, SYSTEM_CLOCK, { point, hashes, boundary });
   for (let looks = random.int(8); looks > 0; looks--) {
     follower.look();
     if (random.chance(0.3)) follower.capture();

@@ -19,9 +19,7 @@ const BURST: WalPressure = {
   flushes: 0,
   sinceBlocked: 10_000,
   blockedTries: 0,
-  busy: true,
-  uploading: false,
-  behind: true,
+  occasion: 'behind',
 };
 const decide = (wal: Partial<WalPressure>): string => decideCheckpoint({ ...BURST, ...wal }, LIMITS).kind;
 
@@ -42,7 +40,7 @@ test('checkpoints take a fifth of the time at most, however slow the disk is', (
 });
 
 test('an index is ended by its length, but not while more waits than could be captured then', () => {
-  assert.equal(decide({ behind: false }), 'seal');
-  assert.equal(decide({ behind: true }), 'passive');
-  assert.equal(decide({ behind: true, pending: 0 }), 'seal-idle', 'what is copied whole ends without a lock');
+  assert.equal(decide({ occasion: 'busy' }), 'seal');
+  assert.equal(decide({ occasion: 'behind' }), 'passive');
+  assert.equal(decide({ occasion: 'behind', pending: 0 }), 'seal-idle', 'what is copied whole ends without a lock');
 });

@@ -11,6 +11,8 @@ import { Follower } from '../../../shipper/helper/capture/follower.ts';
 import { LiveDatabase } from '../../../shipper/helper/database/live-database.ts';
 import { Staging } from '../../../shipper/helper/capture/staging.ts';
 import { Scratch } from '../../history/scratch.ts';
+import { TestClock } from '../test-clock.ts';
+import { SYSTEM_CLOCK, type Clock } from '../../../shipper/clock.ts';
 
 const KiB = 1024;
 const LIMITS = {
@@ -35,13 +37,13 @@ class Followed implements Disposable {
   readonly #path: string;
 
   /** `beginning` is called when the moment of the snapshot is over and the pin has not moved. */
-  constructor(beginning?: (scene: Followed) => void) {
+  constructor(beginning?: (scene: Followed) => void, clock: Clock = SYSTEM_CLOCK) {
     this.#path = join(this.#scratch.path, 'app.db');
     this.app = new Database(this.#path, { timeout: 0 });
     this.app.pragma('journal_mode = WAL');
     this.app.pragma('wal_autocheckpoint = 0');
     this.app.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)');
-    this.live = LiveDatabase.open(this.#path);
+    this.live = LiveDatabase.open(this.#path, SYSTEM_CLOCK);
     this.staging = new Staging(join(this.#scratch.path, 'staging'), { memory: 2 ** 30, disk: 2 ** 30 });
     if (beginning !== undefined) {
       this.app.pragma('wal_checkpoint(PASSIVE)');
@@ -66,7 +68,7 @@ class Followed implements Disposable {
         return lz4.encodeBlock(raw);
       },
     };
-    this.follower = new Follower(this.live, this.staging, { ...LIMITS, codec }, Date.now, {
+    this.follower = new Follower(this.live, this.staging, { ...LIMITS, codec }, clock, {
       point,
       hashes,
       boundary: { salt1, salt2, frames, sealed: true },
@@ -288,4 +290,25 @@ test('a WAL that was restarted before any of its index was captured is noticed',
   assert.throws(() => {
     scene.follower.look();
   }, /wal-reset/);
+});
+
+test('an index that is old enough ends once the app is quiet, by the clock that is handed in', () => {
+  const clock = new TestClock();
+  using scene = new Followed(undefined, clock);
+  const isSealed = (): boolean => {
+    const { frames, backfilled } = scene.live.walIndex()!;
+    return frames === backfilled;
+  };
+  scene.commit();
+  scene.follower.look();
+  clock.pass(LIMITS.sealInterval - 1);
+  scene.follower.look();
+  assert.equal(isSealed(), false);
+  scene.commit();
+  clock.pass(1);
+  scene.follower.look();
+  assert.equal(isSealed(), false, 'the app has committed since the last look');
+  scene.follower.look();
+  assert.equal(isSealed(), true);
+  scene.assertWhole();
 });

@@ -9,6 +9,7 @@ import { openStore } from '../../../replica/store/open.ts';
 import type { Target } from '../../../replica/terms/target.ts';
 import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
 import { verify } from '../../../replica/verification/verify.ts';
+import { SYSTEM_CLOCK, type Clock } from '../../../shipper/clock.ts';
 import { PollSchedule } from '../../../shipper/helper/sharing/poll-schedule.ts';
 import { Shipment } from '../../../shipper/helper/shipment.ts';
 import { Stores } from '../../../shipper/helper/sharing/stores.ts';
@@ -19,24 +20,22 @@ const HOUR = 3_600_000;
 
 test('a clock that is set forward and back: heartbeats go on, recorded times never go back, no moment is restored wrong', async (t) => {
   await using scene = new Scene();
-  const clock = Date.now;
   let ahead = 0;
-  t.mock.method(Date, 'now', () => clock() + ahead);
+  const clock: Clock = { ...SYSTEM_CLOCK, now: () => Date.now() + ahead };
   // The library of the shipper is the test's own, so both may have the file open in one process.
   const db = new Database(scene.database);
   db.pragma('journal_mode = WAL');
   db.exec('CREATE TABLE t (n INTEGER)');
   const options = { database: scene.database, replica: scene.bucket, syncInterval: '20ms', heartbeat: '50ms' };
+  const shared = { stores: new Stores(), schedule: new PollSchedule(clock), clock };
   const start = async (): Promise<Shipment> => {
-    const shipment = new Shipment(settle(options), { stores: new Stores(), schedule: new PollSchedule() }, (event) =>
-      scene.events.push(event),
-    );
+    const shipment = new Shipment(settle(options), shared, (event) => scene.events.push(event));
     await shipment.start({ ask: 'start', settings: shipment.settings, owner: 'o', isRestart: false });
     return shipment;
   };
   const times: number[] = [];
   const commit = async (shipment: Shipment): Promise<void> => {
-    times.push(Date.now());
+    times.push(clock.now());
     db.prepare('INSERT INTO t VALUES (?)').run(times.length);
     await shipment.replicator.sync();
   };
@@ -49,7 +48,7 @@ test('a clock that is set forward and back: heartbeats go on, recorded times nev
     ahead = hours * HOUR;
     await commit(shipment);
     // The head tells the time as it is now; how often it does, the clock does not decide.
-    const set = Date.now();
+    const set = clock.now();
     const renewed = async (): Promise<boolean> => Math.abs(((await readHead(store))?.seen ?? 0) - set) < HOUR / 2;
     const limit = performance.now() + PATIENCE; // the wall clock is not to be trusted here
     while (!(await renewed())) {

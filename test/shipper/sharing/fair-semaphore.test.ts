@@ -7,16 +7,23 @@ import { LiveDatabase } from '../../../shipper/helper/database/live-database.ts'
 import { FairSemaphore } from '../../../shipper/helper/sharing/fair-semaphore.ts';
 import { Scratch } from '../../history/scratch.ts';
 import { blobTable } from '../blob-table.ts';
+import { SYSTEM_CLOCK } from '../../../shipper/clock.ts';
 
 test('a snapshot that waits for the store before it begins gives its turn to another database', async () => {
   using scratch = new Scratch();
   const path = join(scratch.path, 'app.db');
   blobTable(path, 1).close();
-  const live = LiveDatabase.open(path);
+  const live = LiveDatabase.open(path, SYSTEM_CLOCK);
   const { signal } = new AbortController();
   const wholeReads = new FairSemaphore(1);
   const store = Promise.withResolvers<undefined>();
-  const settings = { signal, wholeReads, limits: { most: 1 << 30, patience: 1 << 30 }, onBlocked: () => undefined };
+  const settings = {
+    clock: SYSTEM_CLOCK,
+    signal,
+    wholeReads,
+    limits: { most: 1 << 30, patience: 1 << 30 },
+    onBlocked: () => undefined,
+  };
   const waiting = wholeReads.run(signal, () =>
     underHeldSnapshot(
       live,

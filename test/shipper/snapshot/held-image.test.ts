@@ -12,6 +12,7 @@ import { assertSameBytes } from '../../history/same-bytes.ts';
 import { Scratch } from '../../history/scratch.ts';
 import { blobTable } from '../blob-table.ts';
 import { imageOf } from '../scene.ts';
+import { SYSTEM_CLOCK } from '../../../shipper/clock.ts';
 
 const wholeReads = new FairSemaphore(1);
 const NEVER = new AbortController().signal;
@@ -26,7 +27,7 @@ class Holding implements Disposable {
   constructor() {
     this.app = blobTable(this.#path, 200);
     this.app.pragma('wal_autocheckpoint = 0');
-    this.live = LiveDatabase.open(this.#path);
+    this.live = LiveDatabase.open(this.#path, SYSTEM_CLOCK);
   }
 
   /** Every page of it as SQLite has it now. */
@@ -127,9 +128,15 @@ test('beside a writer that commits at every moment it begins under the write loc
 
 test('whatever fails under a snapshot that was given up, that is what is told', async () => {
   using scene = new Holding();
-  const settings = { signal: NEVER, wholeReads, limits: { most: 0, patience: 0 }, onBlocked: () => undefined };
+  const settings = {
+    clock: SYSTEM_CLOCK,
+    signal: NEVER,
+    wholeReads,
+    limits: { most: 0, patience: 0 },
+    onBlocked: () => undefined,
+  };
   const work = wholeReads.run(NEVER, () =>
-    underHeldSnapshot(scene.live, holdOfAll(scene.live), settings, async (_, signal) => {
+    underHeldSnapshot(scene.live, holdOfAll(scene.live, SYSTEM_CLOCK), settings, async (_, signal) => {
       scene.commit();
       await once(signal, 'abort');
       throw new Error('the WAL is not what it was');
@@ -145,10 +152,16 @@ test('what keeps a snapshot from beginning is told, and that nothing does once i
   let blocked: string | undefined;
   const seen = new Set<string | undefined>();
   const onBlocked = (by: string | undefined): void => void seen.add((blocked = by));
-  const settings = { signal: NEVER, wholeReads, limits: { most: 1 << 30, patience: 1 << 30 }, onBlocked };
+  const settings = {
+    clock: SYSTEM_CLOCK,
+    signal: NEVER,
+    wholeReads,
+    limits: { most: 1 << 30, patience: 1 << 30 },
+    onBlocked,
+  };
   const work = (): Promise<string | undefined> => Promise.resolve(blocked);
   const during = await wholeReads.run(NEVER, () =>
-    underHeldSnapshot(scene.live, holdOfAll(scene.live), settings, work),
+    underHeldSnapshot(scene.live, holdOfAll(scene.live, SYSTEM_CLOCK), settings, work),
   );
   assert.deepEqual([...seen], ['reader', undefined]);
   assert.equal(during, undefined);
