@@ -70,7 +70,7 @@ function codes({ warnings }: VerifyReport): string[] {
 
 test('one that begins after the shipper’s last word has taken over: the latest state is its own, and both are named', async () => {
   const { store, ours, theirs, last } = await both((word) => ({ first: word + HOUR }));
-  const words = new RegExp(`generation ${theirs.generation} after .*, ${ours.generation}: the latest state`);
+  const words = new RegExp(`generation ${theirs.generation} after .* ${ours.generation}: the latest state`);
   await expectRestored(store, LATEST, theirs, words);
   await expectRestored(store, { kind: 'time', time: last + HOUR }, theirs);
   await expectRestored(store, at(ours), ours);
