@@ -15,7 +15,7 @@ export async function withFileSystem(
   try {
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'seawall-test', folder], { encoding: 'utf8' });
     if (mounted.status !== 0) {
-      t.skip(`needs the right to mount: ${mounted.stderr.trim()}`);
+      t.skip(`needs the right to mount: ${mounted.error?.message ?? mounted.stderr.trim()}`);
       return;
     }
     try {
