@@ -1,7 +1,7 @@
 /** What README and OPERATIONS tell people to type: it is taken by the command line, and what can run here is run. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { before, describe, test } from 'node:test';
@@ -61,6 +61,29 @@ describe('every seawall line of the documents is one that the command line takes
   }
 });
 
+test('ARCHITECTURE has a row for every room that the linter knows, from the roof down', async () => {
+  const { default: rules } = (await import('../../.dependency-cruiser.mjs' as string)) as {
+    readonly default: { readonly forbidden: readonly { readonly name: string; readonly from: { path?: string } }[] };
+  };
+  for (const house of ['replica', 'shipper/helper']) {
+    const rooms = rules.forbidden
+      .filter(({ name, from }) => name.startsWith(`${house}/`) && from.path === `^${name}/`)
+      .map(({ name }) => name);
+    assert.ok(rooms.length > 5, `${rooms.length} rooms found`);
+    const rows = [...text('docs/ARCHITECTURE.md').matchAll(/^\| (\d+) +\| `([a-z/-]+)\/` /gm)]
+      .filter(([, , room]) => room!.startsWith(`${house}/`))
+      .map(([, floor, room]) => ({ floor: Number(floor), room: room! }));
+    const upwards = rows.toReversed().toSorted((one, other) => one.floor - other.floor);
+    assert.deepEqual(rows, upwards.toReversed(), 'rows descend');
+    assert.deepEqual(upwards.map(({ room }) => room).toSorted(), rooms.toSorted());
+    const height = new Map(rows.map(({ floor, room }) => [room, floor]));
+    for (const [i, room] of rooms.slice(1).entries()) {
+      const step = height.get(room)! - height.get(rooms[i]!)!;
+      assert.ok(step === 0 || step === 1, `${room} is a floor too high or too low`);
+    }
+  }
+});
+
 test('links between the documents lead somewhere', () => {
   const anchors = (document: string): Set<string> =>
     new Set(
@@ -72,7 +95,8 @@ test('links between the documents lead somewhere', () => {
       ),
     );
   let links = 0;
-  for (const document of DOCUMENTS) {
+  const written = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+  for (const document of new Set([...DOCUMENTS, 'CHANGELOG.md', ...written.map((name) => `docs/${name}`)])) {
     for (const [, target = ''] of text(document).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue;
       links++;
