@@ -62,7 +62,7 @@ describe('every seawall line of the documents is one that the command line takes
 });
 
 test('ARCHITECTURE has a row for every room that the linter knows, from the roof down', async () => {
-  const { default: rules } = (await import('../../.dependency-cruiser.mjs' as string)) as {
+  const { default: rules } = (await import('../../.dependency-cruiser.mjs')) as {
     readonly default: { readonly forbidden: readonly { readonly name: string; readonly from: { path?: string } }[] };
   };
   for (const house of ['replica', 'shipper/helper']) {
