@@ -62,7 +62,8 @@ describe('every seawall line of the documents is one that the command line takes
 });
 
 test('ARCHITECTURE has a row for every room that the linter knows, from the roof down', async () => {
-  const { default: rules } = (await import('../../.dependency-cruiser.mjs')) as {
+  const linter: string = new URL('../../.dependency-cruiser.mjs', import.meta.url).href;
+  const { default: rules } = (await import(linter)) as {
     readonly default: { readonly forbidden: readonly { readonly name: string; readonly from: { path?: string } }[] };
   };
   for (const house of ['replica', 'shipper/helper']) {

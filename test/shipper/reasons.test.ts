@@ -53,6 +53,6 @@ test('a reason of another release stays readable, and cannot command the termina
 
 test('docs/ARCHITECTURE.md names every cause and every reason', () => {
   const text = readFileSync(new URL('../../docs/ARCHITECTURE.md', import.meta.url), 'utf8');
-  const passage = text.slice(text.indexOf('**Continuity**'), text.indexOf('**One writer.**'));
+  const passage = text.slice(text.indexOf('**Resuming has a cause**'), text.indexOf('**A held snapshot**'));
   for (const word of [...causes, ...reasons]) assert.ok(passage.includes(`\`${word}\``), word);
 });
