@@ -7,6 +7,11 @@ import { interpret, UsageError } from './exit-codes.ts';
 /** The shipper's options, of which each flag is the kebab-case of one. */
 export const OPTIONS = {
   restore: { value: 'if-missing', help: 'restores the database first when its file is missing' },
+  whenUnreachable: {
+    value: 'retry|reject',
+    default: 'reject',
+    help: 'whether a start without the store goes on trying',
+  },
   enableWal: { default: 'refused otherwise', help: 'switches a database in another journal mode to WAL' },
   allowNetworkFileSystem: {
     default: 'refused otherwise',

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { SeawallError } from '../replica/terms/errors.ts';
 import { FleetPlaces } from './fleet-places.ts';
+import { stopOnSignals, type StopOnSignalsOptions } from './stop-on-signals.ts';
 import { FolderWatch, type FolderOptions } from './folder-watch.ts';
 import { HelperSupervisor } from './helper-supervisor.ts';
 import { settle, type ShipperOptions } from './options.ts';
@@ -152,6 +153,11 @@ export class Fleet extends EventEmitter<FleetEvents> {
       if (errors.length > 1) throw new AggregateError(errors, `${errors.length} databases were not shipped to the end`);
     })();
     return this.#stopping;
+  }
+
+  /** As {@link Shipper.stopOnSignals}, for all databases of the fleet. */
+  stopOnSignals(options?: StopOnSignalsOptions): () => void {
+    return stopOnSignals(() => this.stop(), options);
   }
 
   /** The same as {@link Fleet.stop}, for `await using`. */

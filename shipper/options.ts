@@ -16,6 +16,12 @@ export interface ShipperOptions {
    * an empty database where the replica is empty too; `never` refuses to start. Default `never`.
    */
   readonly restore?: 'if-missing' | 'never';
+  /**
+   * What `start()` does when the store cannot be reached though the database is there: `retry` resolves, so that the app
+   * runs, and goes on trying; the backup begins when the store answers. A wrong configuration (no permission, no such
+   * bucket) still rejects if the store says so within three seconds. `reject` (default) rejects.
+   */
+  readonly whenUnreachable?: 'retry' | 'reject';
   /** Switches a database in another journal mode to WAL at start. Default false: such a database is refused. */
   readonly enableWal?: boolean;
   /**
@@ -59,6 +65,7 @@ export interface Settings {
   readonly database: string;
   readonly replica: string;
   readonly restore: 'if-missing' | 'never';
+  readonly whenUnreachable: 'retry' | 'reject';
   readonly enableWal: boolean;
   readonly allowNetworkFileSystem: boolean;
   readonly syncInterval: number;
@@ -78,6 +85,7 @@ export interface Settings {
 
 const DEFAULTS = {
   restore: 'never',
+  whenUnreachable: 'reject',
   enableWal: false,
   allowNetworkFileSystem: false,
   syncInterval: '1s',
@@ -108,6 +116,7 @@ export function settle(options: ShipperOptions): Settings {
     database,
     replica: text(merged.replica, 'replica'),
     restore: oneOf(merged.restore, 'restore', ['if-missing', 'never']),
+    whenUnreachable: oneOf(merged.whenUnreachable, 'whenUnreachable', ['retry', 'reject']),
     enableWal: flag(merged.enableWal, 'enableWal'),
     allowNetworkFileSystem: flag(merged.allowNetworkFileSystem, 'allowNetworkFileSystem'),
     syncInterval: within(parseDuration(merged.syncInterval, 'syncInterval'), 'syncInterval', 10, 3_600_000, 'ms'),

@@ -43,6 +43,11 @@ export interface ShipperStatus {
   readonly uploaded?: number;
   /** Commits are waiting to be uploaded. */
   readonly behind: boolean;
+  /**
+   * Everything committed so many milliseconds ago is in the replica; 0 if nothing waits. Absent while nothing is known to
+   * be in it.
+   */
+  readonly lag?: number;
   /** Bytes of captured segments that wait for the store. */
   readonly staged: number;
   /** How continuity was lost, while the difference is not shipped yet. */
@@ -51,6 +56,8 @@ export interface ShipperStatus {
   readonly blockedBy?: Blocker;
   /** What went wrong last; absent when all is well. */
   readonly problem?: PlainError;
+  /** Since when the present problem lasts, milliseconds since 1970. */
+  readonly problemSince?: number;
   /** Segments uploaded since the helper process started. */
   readonly segments: number;
   /** Snapshots uploaded since then. */
@@ -219,6 +226,7 @@ export type Request =
       readonly isRestart: boolean;
     }
   | { readonly ask: 'sync' }
+  | { readonly ask: 'durable' }
   | { readonly ask: 'snapshot' }
   | { readonly ask: 'status' }
   | { readonly ask: 'stop' };
@@ -231,7 +239,7 @@ export type FromHelper =
   | { readonly tell: 'failure'; readonly id: number; readonly error: PlainError }
   | { readonly tell: 'event'; readonly shipment: number; readonly event: ShipperEvent };
 
-/** What `sync()` answers. */
+/** What `sync()` and `durable()` answer. */
 export interface Synced {
   /** Everything committed before the call lies at or before this position, and is in the bucket. */
   readonly position: string;

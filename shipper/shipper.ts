@@ -4,6 +4,9 @@ import { SeawallError } from '../replica/terms/errors.ts';
 import { HelperSupervisor } from './helper-supervisor.ts';
 import { SupervisedShipment } from './supervised-shipment.ts';
 import { settle, type Settings, type ShipperOptions } from './options.ts';
+import { HealthRecord, judge, type Finding, type Health, type HealthReason } from './health.ts';
+import { stopOnSignals, type StopOnSignalsOptions } from './stop-on-signals.ts';
+import { parseDuration } from '../replica/terms/units.ts';
 import type { ShipperEvent, ShipperStatus, Synced } from './protocol.ts';
 
 /** The listeners of a {@link Shipper}: one name for each type of event, and `event` for all of them. */
@@ -13,6 +16,9 @@ export type ShipperEvents = {
   /** Every event, of every type. */
   readonly event: [event: ShipperEvent];
 };
+
+/** How long `health()` waits for the helper, milliseconds. */
+const HEALTH_PATIENCE = 900;
 
 /** A shipper whose helper process is the supervisor's, as all shippers of a fleet have it. Not for apps. */
 export let shipperBy: (supervisor: HelperSupervisor, options: ShipperOptions) => Shipper;
@@ -39,6 +45,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
 
   readonly #settings: Settings;
   #supervisor = new HelperSupervisor();
+  readonly #health = new HealthRecord();
   #shipment: SupervisedShipment | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -94,6 +101,34 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     return (await this.#need().ask({ ask: 'sync' })) as Synced;
   }
 
+  /**
+   * Resolves when everything that any connection of any process committed before the call is in the replica, as `sync()`
+   * does, but asks for no upload of its own: the next one, at most `syncInterval` away, answers all who wait. So any
+   * number of requests at once cost one PUT an interval. Rejects as `sync()` does.
+   */
+  async durable(): Promise<Synced> {
+    return (await this.#need().ask({ ask: 'durable' })) as Synced;
+  }
+
+  /**
+   * Tells within a second whether the backup is fresh: everything committed more than `maxLag` ago (milliseconds or text,
+   * default '30s') is in the replica. Never rejects, whatever the store or the helper does, also before `start()` and
+   * after `stop()`; a `maxLag` that is no duration is a TypeError.
+   */
+  async health({ maxLag = '30s' }: { readonly maxLag?: string | number } = {}): Promise<Health> {
+    const most = parseDuration(maxLag, 'maxLag');
+    return this.#health.record(await this.#examine(most), Date.now());
+  }
+
+  /**
+   * Ends the app on SIGTERM and SIGINT: awaits `before` (close the server and the database there), then {@link stop},
+   * then ends the process by the same signal. See {@link StopOnSignalsOptions}. Returns what takes the handlers away.
+   * Throws `refused` (NOT_MAIN_THREAD) in a worker thread.
+   */
+  stopOnSignals(options?: StopOnSignalsOptions): () => void {
+    return stopOnSignals(() => this.stop(), options);
+  }
+
   /** Makes a snapshot now, and answers its key. Compaction does this from the bucket; apps seldom need it. */
   async snapshot(): Promise<string> {
     return (await this.#need().ask({ ask: 'snapshot' })) as string;
@@ -125,6 +160,26 @@ export class Shipper extends EventEmitter<ShipperEvents> {
   /** The same as {@link Shipper.stop}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  async #examine(maxLag: number): Promise<Finding> {
+    const shipment = this.#shipment;
+    if (shipment === undefined) {
+      const reason: HealthReason = this.#stopping === undefined ? 'not-started' : 'stopped';
+      return { ok: false, reason, message: reason === 'stopped' ? 'stop() was called' : 'start() was not called' };
+    }
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(resolve, HEALTH_PATIENCE, undefined);
+    try {
+      const status = await Promise.race([shipment.status(), late]);
+      if (status !== undefined) return judge(status, maxLag);
+      const seconds = HEALTH_PATIENCE / 1000;
+      return { ok: false, reason: 'no-answer', message: `the helper process has not answered for ${seconds} s` };
+    } catch (error) {
+      return { ok: false, reason: 'no-answer', message: error instanceof Error ? error.message : String(error) };
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #need(): SupervisedShipment {

@@ -42,6 +42,8 @@ export class SupervisedShipment implements HelperClient {
   #phase: Phase = 'starting';
   #state: ShipperState = 'starting';
   #problem: PlainError | undefined;
+  /** Everything committed until then was in the replica when a helper last told; steady milliseconds. */
+  #shippedUpTo: number | undefined;
   /** Settles when a helper is attached or none will be. */
   #attached = deferred();
   #helperStarted = deferred();
@@ -87,7 +89,9 @@ export class SupervisedShipment implements HelperClient {
   async status(): Promise<ShipperStatus> {
     if (this.#phase === 'attached' || this.#phase === 'starting') {
       try {
-        return (await this.#supervisor.ask(this.#number, { ask: 'status' })) as ShipperStatus;
+        const status = (await this.#supervisor.ask(this.#number, { ask: 'status' })) as ShipperStatus;
+        if (status.lag !== undefined) this.#shippedUpTo = performance.now() - status.lag;
+        return status;
       } catch (error) {
         if (!(error instanceof HelperEnded) && this.#phase === 'attached') throw error;
       }
@@ -99,6 +103,7 @@ export class SupervisedShipment implements HelperClient {
       database,
       replica,
       behind: true,
+      ...(this.#shippedUpTo !== undefined && { lag: performance.now() - this.#shippedUpTo }),
       staged: 0,
       ...(this.#problem && { problem: this.#problem }),
       segments: 0,

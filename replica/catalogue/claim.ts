@@ -1,6 +1,12 @@
 /**
- * The claim names the generation that is written now, and its epoch. Restores of the latest state follow it. It is
- * replaced conditionally, so that only one of two shippers holds it.
+ * The claim, the head and the floors: the small objects that lie beside the generations.
+ *
+ * - The **claim** names the generation that is written now, and its epoch. Restores of the latest state follow it.
+ *   It is replaced conditionally, so of two shippers only one holds it.
+ * - The **head** tells from the bucket alone how far the replica reaches and when that was last known to be all, so
+ *   an idle database can be told from a dead shipper.
+ * - The **floors** are what retention took: for each generation the WAL index below which WAL is no longer kept. They
+ *   are written before anything is deleted, so that a moment whose WAL is gone is never mistaken for an idle one.
  */
 import { corrupt, isKind, type SeawallError } from '../terms/errors.ts';
 import { CLAIM_KEY } from '../terms/layout.ts';
@@ -13,24 +19,24 @@ import { readSmall } from './control-object.ts';
 export interface Claim {
   /** The generation that its holder writes: sixteen lowercase hex digits. */
   readonly generation: string;
-  /** Counts takeovers: each shipper that takes the database over adds one. */
+  /** Counts takeovers: one more with each shipper that takes the database over. */
   readonly epoch: number;
   /** Random, chosen by the shipper that holds it. */
   readonly owner: string;
-  /** Host name and process, for people to read. */
+  /** Host name and process, for people. */
   readonly holder: string;
   /** Milliseconds since 1970. */
   readonly since: number;
 }
 
-/** The claim and its ETag; undefined if there is none. Throws `corrupt` if it is damaged; see {@link findClaim}. */
+/** Throws `corrupt` where the claim is damaged; see {@link findClaim}. */
 export async function readClaim(store: Store): Promise<{ readonly claim: Claim; readonly etag: string } | undefined> {
   const found = await findClaim(store);
   if (found === undefined || found.claim !== undefined) return found;
   throw found.damage;
 }
 
-/** The claim or, if it is damaged, what is wrong with it. A conditional replacement needs the ETag. */
+/** The claim or, where it is damaged, what is wrong with it; the ETag is what a conditional replacement needs. */
 export async function findClaim(
   store: Store,
 ): Promise<
@@ -61,7 +67,6 @@ function parseClaim(bytes: Buffer): Claim {
   return claim;
 }
 
-/** Throws `conflict` if the condition does not hold: another shipper was faster. */
 export function writeClaim(store: Store, claim: Claim, condition: Condition): Promise<PutResult> {
   return store.put(CLAIM_KEY, seal('claim', 1, { ...claim }), condition);
 }

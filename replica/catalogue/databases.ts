@@ -6,16 +6,16 @@ import { isGeneration } from '../terms/position.ts';
 import { compareKeys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
 
-/** Folders listed at a time. */
+/** Folders looked into at a time. */
 const AHEAD = 16;
 
 /**
- * The prefixes below the store's root that are replicas: those that contain `generations/<sixteen hex digits>/`, or
- * those that `isDatabase` accepts. They come in byte order of their path components, without a slash at the end; the
- * root itself is `''`. Folders inside a replica are not searched. Each folder takes one listing, and folders that are
- * done take no memory.
+ * The prefixes below the store's root that are replicas: those with `generations/<sixteen hex digits>/` in them, or
+ * what `isDatabase` takes for one. In
+ * byte order of their path components, without a slash at the end; `''` when the root itself is one. What lies inside
+ * a replica is not looked at. One listing for each folder, and nothing is remembered of those that are done.
  *
- * @param after yields only databases that come later than this one in that order, so that a search can be resumed
+ * @param after only databases that come later than this one in that order, so that a search can be taken up again
  */
 export async function* findDatabases(
   store: Store,
@@ -36,7 +36,7 @@ export async function* findDatabases(
  */
 export type IsDatabase = (store: Store, base: string) => Promise<boolean>;
 
-/** Whether there are generations, or LTX files of Litestream 0.5. */
+/** Generations, or LTX files of Litestream 0.5. */
 export async function hasReplica(store: Store, base = ''): Promise<boolean> {
   return (await hasGenerations(store, base)) || (await levelFolders(store, base)).length > 0;
 }
@@ -57,7 +57,7 @@ async function* databasesBelow(
   }
 }
 
-/** The folders below `base` in which a path after `after` may lie. */
+/** The folders below `base` in which a path behind `after` may lie. */
 async function* pathsFrom(store: Store, base: string, after: string | undefined): AsyncGenerator<string> {
   for await (const name of store.folders(base)) {
     const path = base + name;
@@ -66,7 +66,7 @@ async function* pathsFrom(store: Store, base: string, after: string | undefined)
   }
 }
 
-/** The first components of `path`, as many as `like` has. */
+/** As many components of `path` as `like` has. */
 function startOf(path: string, like: string): string {
   return path.split('/').slice(0, like.split('/').length).join('/');
 }
@@ -81,7 +81,7 @@ function comparePaths(a: string, b: string): number {
   return left.length - right.length;
 }
 
-/** Whether there are generations of snapshots and WAL, which can be compacted and retained. */
+/** Generations of snapshots and WAL: what can be compacted and retained. */
 export async function hasGenerations(store: Store, base = ''): Promise<boolean> {
   for await (const name of store.folders(base + GENERATIONS)) {
     if (isGeneration(name)) return true;

@@ -1,7 +1,3 @@
-/**
- * The floors record what retention deleted: for each generation the WAL index below which WAL is no longer kept. They
- * are written before anything is deleted, so that a moment whose WAL is gone is never mistaken for an idle one.
- */
 import { FLOORS_KEY } from '../terms/layout.ts';
 import { corrupt } from '../terms/errors.ts';
 import type { PutResult, Condition, Store } from '../store/store.ts';
@@ -14,8 +10,6 @@ export type Floors = ReadonlyMap<string, number>;
 
 /** A floor above every index. */
 export const NO_WAL = MAX_INDEX + 1;
-
-/** Undefined if retention never deleted anything. Throws `corrupt` (FLOORS). */
 export async function readFloors(
   store: Store,
 ): Promise<{ readonly floors: Floors; readonly etag: string } | undefined> {
@@ -23,26 +17,22 @@ export async function readFloors(
   if (found === undefined) return undefined;
   const body = unseal('floors', 1, found.body, FLOORS_KEY);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw corrupt('FLOORS', 'it holds no floors', { key: FLOORS_KEY });
+    throw corrupt('FLOORS', 'no floors in it', { key: FLOORS_KEY });
   }
   const floors = new Map<string, number>();
   for (const [generation, floor] of Object.entries(body)) {
     if (!isGeneration(generation) || typeof floor !== 'number' || !isFloor(floor)) {
-      throw corrupt('FLOORS', `not a floor: ${JSON.stringify(generation)}: ${JSON.stringify(floor)}`, {
-        key: FLOORS_KEY,
-      });
+      throw corrupt('FLOORS', `no floor: ${JSON.stringify(generation)}: ${JSON.stringify(floor)}`, { key: FLOORS_KEY });
     }
     floors.set(generation, floor);
   }
   return { floors, etag: found.etag };
 }
 
-/** Whether a number is an index or {@link NO_WAL}. */
 export function isFloor(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0 && value <= NO_WAL;
 }
 
-/** Throws `conflict` if the condition does not hold. */
 export function writeFloors(store: Store, floors: Floors, condition: Condition): Promise<PutResult> {
   const sorted = [...floors].sort(([a], [b]) => (a < b ? -1 : 1));
   return store.put(FLOORS_KEY, seal('floors', 1, Object.fromEntries(sorted)), condition);

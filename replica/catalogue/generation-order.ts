@@ -1,4 +1,4 @@
-/** Orders generations by the times whose history they hold. */
+/** The order of generations: that of the times whose history they hold. */
 import type { FoundHead } from './head.ts';
 import { isKind } from '../terms/errors.ts';
 import { lastWritten, segmentsOf, startOf, type Generation, type Start } from './generation.ts';
@@ -9,19 +9,19 @@ import type { Store } from '../store/store.ts';
 interface Dated {
   readonly generation: Generation;
   readonly start: Start;
-  /** The time it is ordered by. */
+  /** What it is ordered by. */
   readonly from: number;
-  /** It was written beside one of ours that began no later, which holds the database's history of that time. */
+  /** Written beside one of ours that began no later: what the database was then, that one tells. */
   readonly isBeside: boolean;
-  /** Known only for generations that nothing else distinguishes. */
+  /** Only of those that nothing else tells apart. */
   readonly reach: WalReach | undefined;
 }
 
 /** How far a generation's WAL reaches in the life of the database file. */
 interface WalReach {
-  /** From the WAL's header. SQLite adds one to it when the WAL restarts; a new WAL file begins with a random one. */
+  /** Of the WAL's header. Where it begins anew SQLite adds one to it; a new WAL file begins at random. */
   readonly salt1: number;
-  /** Bytes of that WAL. */
+  /** The byte of that WAL. */
   readonly offset: number;
 }
 
@@ -29,14 +29,14 @@ interface WalReach {
 const MOST_RESTARTS = 1 << 20;
 
 /**
- * Returns the generations, oldest first. Another program's generation that began while a shipper wrote one of ours
- * comes before ours, because ours holds the history from then on, also after the other program has gone.
+ * Oldest first. Another program's generation that began while a shipper was at work on one of ours comes before that:
+ * of the times from then on ours is the history, and goes on to be when the other program is long gone.
  *
- * Stores record whole seconds, and Litestream may begin two generations within one second. The later of these is the
- * one that was written longer; if that is equal, the one whose WAL reaches further.
+ * Stores tell whole seconds, and Litestream may begin two generations within one. Of these the later is the one that was
+ * written longer, or else the one whose WAL reaches further.
  *
- * With `tolerant`, a generation whose oldest object is damaged is ordered by the store's clock, so that the others can
- * still be restored.
+ * With `tolerant`, a generation whose oldest object is damaged is put in its place by the store's clock, so that it does
+ * not keep the others from being restored.
  */
 export async function inOrder(
   store: Store,
@@ -84,7 +84,7 @@ function byReach({ reach: a }: Dated, { reach: b }: Dated): number {
   return Math.abs(restarts) > MOST_RESTARTS ? 0 : restarts || a.offset - b.offset;
 }
 
-/** Reads the last index. This is cheap, because only generations written within one second need it. */
+/** What was written within one second is soon read. */
 async function walReachOf(store: Store, generation: Generation, tolerant: boolean): Promise<WalReach | undefined> {
   let reach: WalReach | undefined;
   const last = generation.segments.at(-1);

@@ -1,4 +1,4 @@
-/** A generation: one line of history that begins with a snapshot of the whole database. */
+/** A generation: one line of history, from a snapshot of the whole database on. */
 import { snapshotKey } from '../terms/layout.ts';
 import { formatPosition, type Place } from '../terms/position.ts';
 import { readSegmentHeader, type SegmentRef } from '../objects/segment-reader.ts';
@@ -15,15 +15,15 @@ export interface Generation {
   readonly segments: readonly SegmentRef[];
 }
 
-/** When a generation began, and whose clock says so. */
+/** When a generation began, and who says so. */
 export interface Start {
   /** Milliseconds since 1970. */
   readonly time: number;
-  /** Its oldest object is another program's, so the time is by the store's clock. */
+  /** Its oldest object is another program's: the time is that of the store's clock. */
   readonly isForeign: boolean;
 }
 
-/** The time of a generation's oldest object: the recorded one, else the store's. */
+/** The time of the oldest thing in a generation: what its objects say, else what the store says of them. */
 export async function startOf(store: Store, { id, snapshots, segments }: Generation): Promise<Start> {
   const [snapshot] = snapshots;
   const [segment] = segments;
@@ -34,7 +34,7 @@ export async function startOf(store: Store, { id, snapshots, segments }: Generat
   return { time: time ?? (snapshot ?? segment)?.lastModified ?? 0, isForeign: time === undefined };
 }
 
-/** When a snapshot's state was captured, milliseconds since 1970; by the store's clock if nothing recorded it. */
+/** The time of the state a snapshot holds. */
 export async function snapshotTime(store: Store, generation: string, snapshot: SnapshotRef): Promise<number> {
   return (await readSnapshotFacts(store, generation, snapshot))?.time ?? snapshot.lastModified;
 }
@@ -51,7 +51,7 @@ export function snapshotAtOrBefore(generation: Generation, index: number): Snaps
   return generation.snapshots.findLast((snapshot) => snapshot.index <= index);
 }
 
-/** How a place in a generation is written, see `formatPosition`. For an object, this is where it begins. */
+/** How a place in a generation is written, as `formatPosition` does; of an object, where it begins. */
 export function positionIn({ id }: Pick<Generation, 'id'>, { index, offset }: Place): string {
   return formatPosition({ generation: id, index, offset });
 }
@@ -66,7 +66,7 @@ export function lastWritten({ snapshots, segments }: Generation): number {
   return newestOf([...snapshots, ...segments]);
 }
 
-/** The same without later snapshots: compaction makes them, whenever it runs, from what is already there. */
+/** The same without snapshots that were made of what was there already, by compaction, whenever that ran. */
 export function lastShipped({ snapshots, segments }: Generation): number {
   return newestOf([...snapshots.slice(0, 1), ...segments]);
 }

@@ -1,7 +1,3 @@
-/**
- * The head shows from the bucket alone how far the replica reaches, and when that was last known to be everything. So
- * an idle database can be distinguished from a dead shipper.
- */
 import { HEAD_KEY } from '../terms/layout.ts';
 import { corrupt } from '../terms/errors.ts';
 import type { PutResult, Store } from '../store/store.ts';
@@ -24,13 +20,12 @@ export interface Head {
   readonly seen: number;
 }
 
-/** A head as it was read. */
+/** A head as it was found. */
 export interface FoundHead extends Head {
-  /** `seen`, but no later than the store's clock says, because a shipper's clock may be ahead. Milliseconds since 1970. */
+  /** `seen` by the store's clock: that of a shipper which is ahead does not count. Milliseconds since 1970. */
   readonly heard: number;
 }
 
-/** Undefined if there is no head. Throws `corrupt` if it is damaged. */
 export async function readHead(store: Store): Promise<FoundHead | undefined> {
   const found = await readSmall(store, HEAD_KEY);
   if (found === undefined) return undefined;
@@ -55,7 +50,6 @@ export async function readHead(store: Store): Promise<FoundHead | undefined> {
   };
 }
 
-/** Replaces the head without a condition: only the holder of the claim may call this. */
 export function writeHead(store: Store, head: Head): Promise<PutResult> {
   return store.put(
     HEAD_KEY,

@@ -1,4 +1,4 @@
-/** What a replica holds: its generations, snapshots and segments, from one listing. */
+/** What lies in a replica: its generations, snapshots and segments, from one listing. */
 import { findClaim, type Claim } from './claim.ts';
 import { readFloors, type Floors } from './floors.ts';
 import { readHead, type FoundHead } from './head.ts';
@@ -14,27 +14,27 @@ import type { SnapshotRef } from '../objects/snapshot-reader.ts';
 import { NO_OBJECT } from '../store/store-errors.ts';
 import type { Store } from '../store/store.ts';
 
-/** After so many listings, objects vanish faster than they can be read, and the replica is given up. */
+/** Listings until a replica is given up as one whose objects vanish faster than they can be read. */
 const MOST_LISTINGS = 5;
 
 /** What lies in a replica: its generations, and what the control objects say of them. */
 export interface Timeline {
-  /** Oldest first, by the times whose history they hold. */
+  /** In the order of the times whose history they hold, as far as can be told. */
   readonly generations: readonly Generation[];
   /** The generation that restores of the latest state follow: `shipped`, unless another program has taken over. */
   readonly current: Generation | undefined;
   /**
-   * The generation that a shipper continues: the claimed one, else the newest with a snapshot. A claimed generation
-   * without a snapshot holds nothing yet: everything that was acknowledged is in the one before.
+   * The generation that a shipper goes on in: the claimed one, else the newest with a snapshot. A claimed generation
+   * that has no snapshot yet holds nothing: all that was acknowledged is in the one before.
    */
   readonly shipped: Generation | undefined;
-  /** Another program's generation with objects newer than the last word in `shipped`. */
+  /** Another program's generation that goes on after the last word of the claimed one. */
   readonly beside: ConcurrentGeneration | undefined;
   /** Who writes the replica; undefined if nobody has claimed it, or if the claim is damaged. */
   readonly claim: Claim | undefined;
   /** How far the shipper came; undefined if it never said so, or if the head is damaged. */
   readonly head: FoundHead | undefined;
-  /** What retention deleted; empty if it never did. */
+  /** What retention took; empty when it never ran. */
   readonly floors: Floors;
   /** Keys under `generations/` that are neither snapshots nor segments. */
   readonly foreign: readonly string[];
@@ -42,21 +42,21 @@ export interface Timeline {
   readonly damage: readonly SeawallError[];
 }
 
-/** Which control objects may be damaged. A damaged one then counts as absent. */
+/** Which control objects may be damaged; they count as absent then. */
 export interface Tolerance {
-  /** Without the head, nothing shows that segments vanished from the end. */
+  /** Without the head nothing tells that segments vanished from the end. */
   readonly head?: boolean;
-  /** Without the claim, nothing shows which generation is the current one, so `current` is undefined. */
+  /** Without the claim nothing tells which generation is the current one, so `current` is undefined then. */
   readonly claim?: boolean;
 }
 
 /**
- * Lists a replica. Throws `missing` (REPLICA_EMPTY) if there is no replica, `unsupported` (LTX_REPLICA) if it has only
- * LTX files (see `loadReplica`), and `corrupt` if a control object is damaged and must not be.
+ * Lists a replica. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place, and `unsupported`
+ * (LTX_REPLICA) when there is one without generations; see `loadReplica`.
  */
 export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<Timeline> {
   const damage: SeawallError[] = [];
-  // The head is read before the listing: a head written during the listing would name segments that it lacks.
+  // The head before the listing: one written while that runs would name segments that it has not seen.
   const [claimRead, headRead] = await Promise.allSettled([findClaim(store), readHead(store)]);
   if (claimRead.status === 'rejected') throw claimRead.reason;
   const claimed = claimRead.value;
@@ -76,7 +76,7 @@ export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<T
   const { generations, foreign } = await listGenerations(store, head, claimed !== undefined);
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   const written = generations.find(({ id }) => id === claim?.generation);
-  // Only the head could tell whether its snapshot does not exist yet, or does not exist any more.
+  // Whether its snapshot is not there yet, or is there no more, only the head could tell.
   if (headDamage !== undefined && written?.snapshots.length === 0) throw headDamage;
   const shipped = claimDamage === undefined ? shippedOf(generations, claim, head) : undefined;
   const beside =
@@ -89,15 +89,15 @@ function unknownGeneration({ code, message, facts }: SeawallError): SeawallError
   return new SeawallError(
     'corrupt',
     code,
-    `${message}. So the current generation is not known: restore by a position, which names a generation (seawall list prints them). The next shipper that starts replaces the claim.`,
+    `${message}. Which generation is the current one is not known: restore by a position, which names one (seawall list prints them). A shipper that starts puts a new claim in its place.`,
     facts,
   );
 }
 
 /**
- * The generations alone, in order. With `tolerant`, a generation whose oldest object is damaged is ordered by the
- * store's clock, and the error is thrown only to those who read that object. This is safe only if the order does not
- * decide which generation is the current one.
+ * The generations alone, in order. With `tolerant`, one whose oldest object is damaged is put in its place by the store's
+ * clock; whoever needs that object meets the error. That is safe only where the order does not decide which generation
+ * is the current one.
  */
 export async function listGenerations(
   store: Store,
@@ -111,8 +111,8 @@ export async function listGenerations(
 }
 
 /**
- * Runs `work`, which lists objects and then reads them. If retention deleted an object in between, runs it again,
- * because the new listing lacks that object. Throws `missing` (STORE_NO_OBJECT) for one that stays listed but is gone.
+ * Does what lists and then reads what was listed. Where retention deleted an object in between, that is done anew, for
+ * the new listing is without it; one that stays listed but is not there is thrown (`missing`, STORE_NO_OBJECT).
  */
 export async function fromListing<T>(work: () => Promise<T>): Promise<T> {
   for (let listings = 1; ; listings++) {
@@ -158,14 +158,14 @@ async function listObjects(store: Store): Promise<{ generations: Generation[]; f
   return { generations, foreign };
 }
 
-/** See `shipped` in {@link Timeline}. */
+/** See {@link Timeline}. */
 function shippedOf(
   generations: readonly Generation[],
   claim: Claim | undefined,
   head: FoundHead | undefined,
 ): Generation | undefined {
   const claimed = generations.find(({ id }) => id === claim?.generation);
-  // A head is written only after a snapshot: a missing snapshot must not be mistaken for one that is yet to come.
+  // Where a head was written there was a snapshot: that it is gone must not be taken for "not yet".
   if (claimed !== undefined && (claimed.snapshots.length > 0 || head?.position.generation === claimed.id))
     return claimed;
   return generations.findLast(({ snapshots }) => snapshots.length > 0) ?? generations.at(-1);

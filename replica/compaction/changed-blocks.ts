@@ -1,18 +1,16 @@
-/** Which blocks of a newer snapshot are unchanged from an older one, and how much of the others is kept. */
+/** Which blocks of a newer snapshot are in an older one as they are, and what is left of the others. */
 import { blockCount, pagesPerBlock } from '../format/snapshot.ts';
 import type { BlockSnapshot } from '../objects/block-snapshot.ts';
 import type { WalScan } from '../image/wal-scan.ts';
 
-/** Blocks are counted from 0, pages from 1. */
 export class ChangedBlocks {
-  /** Blocks of the newer snapshot. */
   readonly count: number;
   readonly #old: BlockSnapshot;
   readonly #pages: number;
   readonly #pageSize: number;
   readonly #perBlock: number;
   readonly #scan: WalScan;
-  /** Pages of the old snapshot that were never cut off since. */
+  /** Pages of the old snapshot that no shrink on the way has taken. */
   readonly #kept: number;
   readonly #unchanged: Uint8Array;
 
@@ -51,19 +49,19 @@ export class ChangedBlocks {
     return (this.lastPage(block) - this.firstPage(block) + 1) * this.#pageSize;
   }
 
-  /** Raw bytes of the old block that are still the snapshot's. */
+  /** Raw bytes of the old block that still count. */
   keptOf(block: number): number {
     return Math.max(0, Math.min(this.lastPage(block), this.#kept) - this.firstPage(block) + 1) * this.#pageSize;
   }
 
-  /** Whether the new block contains any page of the old one. */
+  /** Whether anything of the old block is in the new one. */
   needsOld(block: number): boolean {
     const kept = this.keptOf(block) / this.#pageSize;
     const first = this.firstPage(block);
     return kept > 0 && this.#scan.overlay?.hasAllOf(first, first + kept - 1) !== true;
   }
 
-  /** Stored bytes: exact for unchanged blocks, an estimate for others. */
+  /** Bytes stored: exact for unchanged blocks, for others as many as before. */
   storedLength(block: number): number {
     const { table, offsets } = this.#old;
     return table[block]?.length ?? (offsets[table.length]! - offsets[0]!) / table.length;

@@ -1,10 +1,9 @@
 /**
- * Compaction makes a newer snapshot from a snapshot and the WAL after it, so that restores stay short and old WAL can be
- * deleted.
+ * Compaction: from a snapshot and the WAL after it, a newer snapshot, so that restores stay short and old WAL can go.
  *
  * Only whole indexes are compacted: snapshot N is the state at the end of index N − 1, which is complete as soon as the
- * first segment of index N exists. Two runs, one after the other or at once, and a run that is killed at any point do no
- * harm: the snapshot appears complete and proven, or not at all.
+ * first segment of index N exists. Running twice, at once, or being killed anywhere is harmless: the snapshot appears
+ * whole and proven, or not at all.
  */
 import { Chain, sameState } from '../plan/chain.ts';
 import { GenerationReader } from '../plan/generation-reader.ts';
@@ -66,10 +65,10 @@ export type CompactionOutcome =
       readonly why: 'no-snapshot' | 'no-complete-index' | 'below-policy' | 'exists';
     };
 
-/** How often a snapshot is made again because its upload lost a race. */
+/** Tries to join an upload that lost a race; each makes the snapshot anew. */
 const ATTEMPTS = 3;
 
-/** Decides whether and up to which index to compact. With `policy` 'always', compacts if there is a complete index. */
+/** Decides whether and up to which index to compact. With `policy` 'always', whenever there is a complete index. */
 export async function planCompaction(
   store: Store,
   timeline: Timeline,
@@ -101,10 +100,7 @@ export interface CompactOptions extends CompactedSnapshotOptions {
   readonly now: number;
 }
 
-/**
- * Compacts the current generation once, if the policy says so. Throws `missing`, `corrupt`, `conflict` (another object
- * has the snapshot's key), `denied`, `unreachable`.
- */
+/** Compacts the current generation once, if the policy says so. */
 export async function compact(store: Store, options: CompactOptions): Promise<CompactionOutcome> {
   const timeline = await loadTimeline(store);
   const decision = await planCompaction(store, timeline, options.policy ?? DEFAULT_COMPACTION, options.now);
@@ -139,8 +135,8 @@ async function carryOut(
 }
 
 /**
- * Whether another run has made the snapshot. Throws `corrupt` (SNAPSHOT_DIFFERS) if that snapshot holds another state
- * than the WAL records.
+ * Whether another run has made the snapshot. Throws `corrupt` (SNAPSHOT_DIFFERS) when the one that is there is of
+ * another state than the WAL records.
  */
 async function isThere(store: Store, plan: RestorePlan, index: number, options: CompactOptions): Promise<boolean> {
   const { generation, proof } = plan;
@@ -151,14 +147,14 @@ async function isThere(store: Store, plan: RestorePlan, index: number, options: 
   if (!isBlockSnapshot(there)) return true;
   const { pages, checksum } = await there.hashes();
   if (proof === undefined || sameState(proof.state, { pages, checksum, time: proof.state.time })) return true;
-  throw corrupt('SNAPSHOT_DIFFERS', 'another run made this snapshot, and it holds another state than the WAL records', {
+  throw corrupt('SNAPSHOT_DIFFERS', 'another run made this snapshot, and not of the state that the WAL records', {
     key: info.key,
     expected: formatChecksum(proof.state.checksum),
     actual: formatChecksum(checksum),
   });
 }
 
-/** The newest complete index whose end can be restored; undefined if none can. */
+/** The newest complete index whose end may be restored; a run that is replayed over later pages may not. */
 async function newestEnd(
   store: Store,
   timeline: Timeline,

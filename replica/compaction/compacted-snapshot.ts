@@ -1,4 +1,4 @@
-/** Makes a compaction's snapshot: patches the one before it if possible, otherwise writes all blocks again. */
+/** The making of a compaction's snapshot: out of the one before it where that can be, else all anew. */
 import { isKind } from '../terms/errors.ts';
 import { codec as codecNamed, DEFAULT_ZSTD_LEVEL } from '../format/codec.ts';
 import { DEFAULT_MEMORY, LEAST_MEMORY, openImage } from '../image/image.ts';
@@ -16,7 +16,7 @@ import { scanWal } from '../image/wal-scan.ts';
 export interface CompactedSnapshot {
   /** Key of the new object, relative to the replica. */
   readonly key: string;
-  /** Stored bytes. */
+  /** Bytes stored. */
   readonly size: number;
   /** Pages of the database. */
   readonly pages: number;
@@ -24,19 +24,19 @@ export interface CompactedSnapshot {
   readonly checksum: bigint;
   /** Frames of WAL that were read. */
   readonly frames: number;
-  /** Bytes that the store copied from the snapshot before, so they did not pass through this process. */
+  /** Bytes of it that the store copied out of the snapshot before, without passing through this process. */
   readonly copied: number;
   /**
-   * - `patched`: only changed blocks were encoded; the store copied the others
-   * - `passed-on`: the same, but the store cannot copy, so unchanged blocks were read and written as they are stored
-   * - `rewritten`: all blocks were encoded, because the snapshot before has another codec or another program wrote it
+   * `patched`: only changed blocks were made anew. `passed-on`: the same, but the store does not copy, so the unchanged
+   * ones were read and written. `rewritten`: all blocks were, because the snapshot before has another codec or block
+   * size, or is another program's.
    */
   readonly how: 'patched' | 'passed-on' | 'rewritten';
 }
 
 /** How the snapshot is made. */
 export interface CompactedSnapshotOptions {
-  /** @default the codec of the snapshot before */
+  /** @default that of the snapshot before */
   readonly codec?: CodecName;
   /** zstd only. */
   readonly level?: number;
@@ -49,8 +49,8 @@ export interface CompactedSnapshotOptions {
 }
 
 /**
- * Makes snapshot `index` of the plan's state. Throws `corrupt`, and makes nothing, if that state is not the recorded one.
- * Throws `conflict` if the snapshot exists. Returns undefined if the WAL holds no commit.
+ * Makes snapshot `index` of the plan's state, and nothing if that state is not the recorded one (`corrupt`). `conflict`
+ * when there is one. Undefined when the WAL holds no commit.
  */
 export async function makeSnapshot(
   store: Store,

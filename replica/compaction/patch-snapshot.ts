@@ -1,7 +1,7 @@
 /**
- * Makes a newer snapshot from an older one of the same codec and moves only what changed. The store copies the runs of
- * blocks that no page of the WAL touches. Blocks that changed are fetched, patched and encoded. Runs that are too short
- * to be copied are fetched and written as they are stored.
+ * A newer snapshot out of an older one of the same codec, moving only what changed: the store copies the runs of blocks
+ * that no page of the WAL touches; blocks that changed are fetched, patched and encoded. Runs that are too short to be
+ * copied are passed on as they are stored.
  *
  * Blocks that the store copies are not read. They keep the CRC and the page hashes that the old snapshot recorded, so
  * damage in one is as detectable afterwards as it was before. So an old snapshot is worth keeping until the new one has
@@ -31,22 +31,20 @@ import type { WalPages } from '../image/wal-pages.ts';
 import type { WalScan } from '../image/wal-scan.ts';
 
 export interface PatchedSnapshot extends WrittenSnapshot {
-  /** Bytes that the store copied itself. */
+  /** Bytes of it that the store copied itself. */
   readonly copied: number;
 }
 
 export interface PatchOptions {
   /** The old snapshot's, at any level. */
   readonly codec: Codec;
-  /** False for a store that cannot copy: unchanged blocks are then fetched and written as they are stored. */
+  /** False for stores that do not copy: then unchanged blocks are fetched and written as they are stored. */
   readonly copies: boolean;
-  /** Called with raw bytes done so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Stored bytes fetched with one request, unless one block has more. */
+/** Stored bytes fetched by one request, unless a block has more, and requests ahead of what is written. */
 const RUN_BYTES = 2 << 20;
-/** Requests ahead of what is written. */
 const AHEAD = 3;
 
 /**
@@ -89,7 +87,7 @@ export async function patchSnapshot(
           }
           if (piece.body !== undefined) release(piece.body);
         } else if (open < writer.leastCopy) {
-          // The encoded blocks are smaller than estimated: the stretch needs more blocks to become a part.
+          // What was encoded came out smaller than it was: it takes some more blocks to be a part.
           ranges = plan(next, open);
           break;
         } else {
@@ -109,14 +107,14 @@ export async function patchSnapshot(
   }
 }
 
-/** Blocks that are written next. `stored` has each as the old snapshot stores it; undefined if nothing of it is needed. */
+/** Blocks from `first` on that are written; as stored in the old snapshot, where anything of them is still needed. */
 interface FetchedRun {
   readonly stored: readonly (Buffer | undefined)[];
-  /** The buffer that they are slices of. */
+  /** What they are parts of. */
   readonly body: Buffer | undefined;
 }
 
-/** The ranges to copy and all blocks between them, in order. The blocks are fetched ahead of the consumer. */
+/** The ranges to copy, and all blocks between them, in order; the latter fetched ahead of the consumer. */
 function fetched(
   old: BlockSnapshot,
   blocks: ChangedBlocks,
@@ -154,7 +152,7 @@ function* pieces(
   }
 }
 
-/** Makes changed blocks: the old pages that are still the snapshot's, with the WAL's pages laid over them. */
+/** Makes changed blocks: the old pages that still count, and the WAL's over them. */
 class Patcher {
   readonly #old: BlockSnapshot;
   readonly #blocks: ChangedBlocks;
@@ -170,12 +168,12 @@ class Patcher {
     this.#hashes = hashes;
   }
 
-  /** Records the hash of each page, also of unchanged ones, so that all bytes that were read are proven. */
+  /** Records the hash of each page, of those too that did not change: bytes that were read are proven. */
   async patch(block: number, stored: Buffer | undefined): Promise<Buffer> {
     const first = this.#blocks.firstPage(block);
     const overlay = await this.#wal.covering(first);
     const kept = stored === undefined ? 0 : this.#blocks.keptOf(block);
-    // No `await` until the end: the block is patched in the one buffer that all decoding shares.
+    // From here on nothing else is unpacked: all of it is done in the one room for blocks.
     const raw = blockBuffer(this.#blocks.rawLength(block));
     if (stored !== undefined) this.#old.decode(block, stored, blockBuffer(BLOCK_SIZE));
     raw.fill(0, kept);

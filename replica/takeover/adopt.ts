@@ -1,6 +1,6 @@
 /**
- * Takes over a Litestream 0.3 replica: claims its newest generation, so that the shipper continues it. The shipper reads
- * that generation once, hashes its pages, and ships only the pages that differ in the database.
+ * Takes over the replica of a Litestream 0.3: claims its newest generation, so that the shipper goes on in it. The
+ * shipper reads that generation once, hashes its pages, and ships only those in which the database differs.
  */
 import { readClaim, writeClaim, type Claim } from '../catalogue/claim.ts';
 import { isKind, SeawallError } from '../terms/errors.ts';
@@ -10,23 +10,23 @@ import { loadTimeline } from '../catalogue/timeline.ts';
 
 export interface Adopted {
   readonly generation: string;
-  /** Of the state that the replica ends with. */
+  /** What the replica ends with. */
   readonly pages: number;
   readonly checksum: bigint;
 }
 
 /**
  * Reads the replica to its end, and claims it. Litestream must have been stopped for good: it knows no claims, and two
- * writers destroy a generation.
+ * writers of one generation destroy it.
  *
- * Throws `refused` (ALREADY_CLAIMED) if one of our shippers is the owner and Litestream did not take over after it,
- * `missing`, `corrupt` (then begin a new replica beside it), and `conflict` if another claim came first.
+ * Throws `refused` (ALREADY_CLAIMED) where a shipper of ours is the owner and Litestream did not take over after it,
+ * `missing`, `corrupt` (then begin a new replica beside it), and `conflict` when another claim came first.
  */
 export async function adopt(store: Store, by: Pick<Claim, 'owner' | 'holder' | 'since'>): Promise<Adopted> {
   const found = await readClaim(store);
   const { current, beside } = await loadTimeline(store);
   if (found !== undefined && beside?.tookOver !== true) {
-    const message = `the replica already belongs to a shipper (${found.claim.holder}); there is nothing to take over`;
+    const message = `the replica is already a shipper's (${found.claim.holder}); there is nothing to take over`;
     throw new SeawallError('refused', 'ALREADY_CLAIMED', message);
   }
   if (current === undefined) throw new SeawallError('missing', 'NO_SNAPSHOT', `${store.url} has no snapshot`);

@@ -1,6 +1,6 @@
 /**
- * The end of a replica: the hash of every page there, and where and how the WAL can be continued. It is read from the
- * newest snapshot's trailer and the WAL after it. Page content is fetched only from another program's snapshot.
+ * The end of what a replica holds: the hash of every page there, and where and how the WAL can be continued. Read from
+ * the newest snapshot's trailer and the WAL after it; no page content of the snapshot is fetched.
  */
 import { sameState } from '../plan/chain.ts';
 import { corrupt, SeawallError } from '../terms/errors.ts';
@@ -19,30 +19,29 @@ import type { WalHeader } from '../wal/format.ts';
 
 export interface ReplicaEnd {
   readonly generation: string;
+  /** The byte after the last segment; 0 when the index has none. */
   readonly index: number;
-  /** The byte after the last segment of that index; 0 if it has none. */
   readonly offset: number;
-  /** The header of that index; undefined if it has not begun. */
+  /** How that index goes on; `wal` is undefined when it has not begun. */
   readonly wal: WalHeader | undefined;
-  /** The running checksum with which the next frame continues. */
   readonly sum: WalSum;
-  /** Of the pages after the last frame, committed or not. */
+  /** Of the pages as the last frames have them, committed or not. */
   readonly hashes: PageHashes;
-  /** The state after the last commit. */
+  /** After the last commit. */
   readonly state: DatabaseState;
   /**
-   * True if the last segments are the beginning of a transaction that was never finished, or of a run that repeats older
-   * history. The pages at the end are then a mixture that the database never had. A shipper that continues must finish
-   * this transaction with every page as it is in the database.
+   * The last segments are the beginning of a transaction whose end never came, or of a run that repeats older history:
+   * the pages at the end are a mixture that the database never was. Whoever goes on must end this transaction with all
+   * pages as they are to be.
    */
   readonly unfinished: boolean;
 }
 
 /**
- * Reads the end of a generation. Throws `corrupt` if something it reads is damaged or missing, and `refused`
- * (UNFINISHED_TRANSACTION) if the generation ends inside another program's transaction.
+ * Reads the end of a generation. Throws `corrupt` when something on the way is damaged or missing, and `refused`
+ * (UNFINISHED_TRANSACTION) when it ends inside a transaction of another program's.
  *
- * @param adopted whether another program's objects, which record no hashes, are read and hashed; if not, they are
+ * @param adopted whether the objects of another program, which record no hashes, are read and hashed; else they are
  *   `unsupported` (FOREIGN_SNAPSHOT, FOREIGN_SEGMENT)
  */
 export async function readReplicaEnd(store: Store, generation: Generation, adopted = false): Promise<ReplicaEnd> {
@@ -67,7 +66,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     wal: undefined,
     sum: { s1: 0, s2: 0 },
   };
-  // All segments, not only those that the latest restore point needs: the WAL is continued after the last of them.
+  // All segments, not only those that the latest restore point needs: what follows it must be continued, too.
   const segments = generation.segments.filter((segment) => segment.index >= plan.snapshot.index);
   for await (const { frames, header, segment, tail } of readWal(store, generation.id, segments)) {
     const { index } = segment;

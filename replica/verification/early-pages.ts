@@ -1,7 +1,7 @@
 /**
- * Pages that a Litestream snapshot holds early. Litestream copies the database file while WAL index N goes on, so the
- * copy may already contain pages from frames of that index. This is sound if those frames are in the replica, because
- * they are all replayed over the snapshot. This check looks for each such page among the frames.
+ * Pages that a snapshot of Litestream's holds early. It is a copy of the database file while WAL index N goes on, so it
+ * may contain what frames of that index brought. That is sound as long as those frames are in the replica and are all
+ * replayed over it; here each such page is looked for among them.
  */
 import type { PageHashes } from '../format/page-hashes.ts';
 
@@ -20,13 +20,13 @@ export class EarlyPages {
     }
   }
 
-  /** Notes a frame that is replayed over the snapshot. */
+  /** A frame that is replayed over the snapshot. */
   frame(page: number, hash: bigint, commitPages: number): void {
     if (this.#wanted.get(page) === hash) this.#wanted.delete(page);
     if (commitPages === this.#pages) this.#pages = 0;
   }
 
-  /** How many pages no frame explains; a database size that no frame explains counts as one. */
+  /** How many pages no frame explains; a number of pages that none explains counts as one. */
   get unexplained(): number {
     return this.#wanted.size + (this.#pages === 0 ? 0 : 1);
   }

@@ -1,13 +1,12 @@
-/** What a verification finds, and its report about one generation. */
 import { type SeawallError, isKind } from '../terms/errors.ts';
 
-/** Collects findings; the same code at the same object counts once. */
+/** Takes findings; the same finding at the same object counts once. */
 export interface Findings {
   problem(key: string, code: string, message: string): void;
   warning(key: string, code: string, message: string): void;
-  /** Turns a decoder's failure into a problem; throws what is not a finding (network, permissions, bugs). */
+  /** Turns a decoder's failure into a problem; what is no finding (network, permissions, bugs) is thrown on. */
   failed(key: string, error: unknown): void;
-  /** Counts an object as checked. */
+  /** An object has been looked at. */
   checked(): void;
 }
 
@@ -21,12 +20,11 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Whether the error says that stored bytes are wrong or missing, and not that they could not be read. */
+/** What is wrong with the bytes; not that they could not be had. */
 export function isFinding(error: unknown): error is SeawallError {
   return isKind(error, 'corrupt', 'unsupported', 'missing', 'point');
 }
 
-/** Adds a problem unless the list has one with the same key and code. */
 export function addOnce(list: Problem[], found: Problem): void {
   if (!list.some(({ key, code }) => key === found.key && code === found.code)) list.push(found);
 }
@@ -55,7 +53,7 @@ export interface GenerationReport {
   readonly first: string | undefined;
   /** The newest commit that was reached, as a position. */
   readonly last: string | undefined;
-  /** Places where the history is interrupted, because retention deleted what lay between or because it is missing. */
+  /** Places where the history is interrupted because retention took what lay between, or something is missing. */
   readonly holes: number;
   /** What proves its objects. */
   readonly proof: ProofCount;

@@ -1,4 +1,4 @@
-/** The check of one generation: reads its snapshots and WAL in order and carries the database checksum along. */
+/** The check of one generation: its snapshots and WAL in order, with the database checksum carried along. */
 import { sameState } from '../plan/chain.ts';
 import type { GenerationReader } from '../plan/generation-reader.ts';
 import type { Head } from '../catalogue/head.ts';
@@ -15,43 +15,28 @@ import { readWholeSnapshot } from '../objects/whole-snapshot.ts';
 import type { Findings, GenerationReport } from './findings.ts';
 import { WalCursor, type Frame } from '../wal/cursor.ts';
 
-/** The state of the database is known, and carried from commit to commit. */
-interface Following {
-  readonly kind: 'following';
-  /** Page hashes after the last frame, which may be inside a transaction. */
-  readonly hashes: PageHashes;
-  /** The state after the last commit. */
-  state: DatabaseState;
-  /** The index that continues what has been read. */
-  next: number;
-  /** Set while the index of another program's snapshot is read. */
-  early: EarlyPages | undefined;
-}
-
-/**
- * - `following`: see {@link Following}
- * - `lost`: before the first snapshot and after damage, up to the next snapshot. WAL is only decoded.
- */
-type Phase = Following | { readonly kind: 'lost' };
-
-const LOST: Phase = { kind: 'lost' };
-
-/** Checks one generation; `run` once. */
 export class GenerationCheck {
   readonly #reader: GenerationReader;
   readonly #head: Head | undefined;
   readonly #findings: Findings;
-  #phase: Phase = LOST;
-  /** Bytes; undefined before the first snapshot. */
+  /** Page hashes at #next; undefined where they cannot be known. */
+  #hashes: PageHashes | undefined;
+  /** The state after the last commit; #hashes may be inside a transaction. */
+  #state: DatabaseState | undefined;
+  /** The index that continues what has been read; undefined before the first snapshot and behind damage. */
+  #next: number | undefined;
   #pageSize: number | undefined;
-  /** The latest time that was recorded so far, milliseconds since 1970. */
   #time = 0;
-  /** The newest commit that was reached. */
+  #commits = 0;
+  #holes = 0;
+  #recorded = 0;
+  #frames = 0;
   #last: string | undefined;
   #headSeen = false;
-  /** Damage was reported; what follows from it is not reported again. */
+  /** Of a snapshot of another program's, while its index is read. */
+  #early: EarlyPages | undefined;
+  /** Damage was told; what follows from it is not told again. */
   #damaged = false;
-  readonly #tally = { commits: 0, holes: 0, recorded: 0, frames: 0 };
 
   constructor(reader: GenerationReader, head: Head | undefined, findings: Findings) {
     this.#reader = reader;
@@ -59,7 +44,6 @@ export class GenerationCheck {
     this.#findings = findings;
   }
 
-  /** Reads every object once. What is wrong goes to the findings; throws what keeps it from reading. */
   async run(): Promise<GenerationReport> {
     const { id, snapshots, segments } = this.#reader.generation;
     const indexes = new Set([...snapshots.map(({ index }) => index), ...segments.map(({ index }) => index)]);
@@ -75,17 +59,16 @@ export class GenerationCheck {
     }
     this.#checkHead();
     const [first] = snapshots;
-    const { commits, holes, recorded, frames } = this.#tally;
     return {
       id,
       snapshots: snapshots.length,
       segments: segments.length,
       bytes: [...snapshots, ...segments].reduce((sum, { size }) => sum + size, 0),
-      commits,
+      commits: this.#commits,
       first: first && this.#name(first.index, 0),
       last: this.#last,
-      holes,
-      proof: { recorded, frames },
+      holes: this.#holes,
+      proof: { recorded: this.#recorded, frames: this.#frames },
     };
   }
 
@@ -93,27 +76,28 @@ export class GenerationCheck {
     const key = snapshotKey(this.#reader.generation.id, ref.index, ref.codec);
     try {
       const { hashes, facts } = await readWholeSnapshot(this.#reader.store, this.#reader.generation.id, ref);
-      if (facts === undefined) this.#tally.frames++;
-      else this.#tally.recorded++;
+      if (facts === undefined) this.#frames++;
+      else this.#recorded++;
       const time = facts?.time ?? this.#time;
       const state = { pages: hashes.pages, checksum: hashes.checksum, time };
-      const before = this.#following;
-      if (before !== undefined && before.next < ref.index) this.#hole(before.next, ref.index, key);
-      else if (before?.next === ref.index && facts === undefined) {
-        before.early = new EarlyPages(key, hashes, before.hashes);
+      if (this.#next !== undefined && this.#next < ref.index) this.#hole(ref.index, key);
+      else if (this.#next === ref.index && this.#hashes !== undefined && facts === undefined) {
+        this.#early = new EarlyPages(key, hashes, this.#hashes);
         this.#findings.checked();
-        return; // the WAL before it records the state at the end of its index; the snapshot may hold later pages
-      } else if (before?.next === ref.index && !sameState(before.state, state)) {
-        this.#tally.holes++;
-        const states = `${formatChecksum(state.checksum)}, not ${formatChecksum(before.state.checksum)}`;
+        return; // the WAL before it knows the state at the end of its index, the snapshot may not
+      } else if (this.#next === ref.index && this.#state !== undefined && !sameState(this.#state, state)) {
+        this.#holes++;
+        const states = `${formatChecksum(state.checksum)}, not ${formatChecksum(this.#state.checksum)}`;
         const message = `${key}: holds another state than the WAL before it leads to (${states})`;
         this.#damage(ref.index, key, 'SNAPSHOT_DIFFERS', message);
       }
       this.#checkTime(key, time);
-      this.#phase = { kind: 'following', hashes, state, next: ref.index, early: before?.early };
+      this.#hashes = hashes;
+      this.#state = state;
+      this.#next = ref.index;
       this.#pageSize = hashes.pageSize;
       this.#last = this.#name(ref.index, 0);
-      this.#atHead(state, ref.index, 0);
+      this.#atHead(ref.index, 0);
     } catch (error) {
       this.#findings.failed(key, error);
       this.#damaged = true;
@@ -121,21 +105,20 @@ export class GenerationCheck {
     this.#findings.checked();
   }
 
-  /** Checks all segments of one index. What was wrong before it is not reported again; each segment is decoded anyway. */
+  /** All segments of one index. What was wrong before it was said already; each is decoded in any case. */
   async #index(index: number, segments: readonly SegmentRef[]): Promise<void> {
     const key = this.#keyOf(segments[0]!);
-    const before = this.#following;
-    if (before !== undefined && before.next < index) {
-      this.#hole(before.next, index, key);
-      this.#phase = LOST;
+    if (this.#next !== undefined && this.#next < index) {
+      this.#hole(index, key);
+      this.#lose();
     }
     if (
-      this.#phase.kind === 'lost' &&
+      this.#next === undefined &&
       this.#reader.generation.snapshots.length > 0 &&
       index >= this.#reader.floor &&
       !this.#damaged
     ) {
-      this.#findings.problem(key, 'WAL_WITHOUT_SNAPSHOT', `${key}: there is no snapshot that this WAL continues`);
+      this.#findings.problem(key, 'WAL_WITHOUT_SNAPSHOT', `${key}: no snapshot is there that this WAL continues`);
       this.#damaged = true;
     }
     let cursor: WalCursor | undefined = new WalCursor(this.#reader.generation.id, index);
@@ -144,14 +127,14 @@ export class GenerationCheck {
       if (cursor !== undefined && segment.offset !== expected) {
         this.#gap(segment, expected);
         cursor = undefined;
-        this.#phase = LOST;
+        this.#lose();
       }
       try {
         expected = await this.#segment(segment, cursor);
       } catch (error) {
         this.#findings.failed(this.#keyOf(segment), error);
         cursor = undefined;
-        this.#phase = LOST;
+        this.#lose();
         this.#damaged = true;
       }
       this.#findings.checked();
@@ -160,16 +143,14 @@ export class GenerationCheck {
     if (!cursor.atCommit && this.#reader.generation.segments.at(-1)!.index > index) {
       const last = this.#keyOf(segments.at(-1)!);
       this.#damage(index + 1, last, 'WAL_UNFINISHED', `${last}: index ${index} ends inside a transaction`);
-      this.#phase = LOST;
+      this.#lose();
       return;
     }
-    const following = this.#following;
-    if (following === undefined) return;
-    following.next = index + 1;
-    this.#atHead(following.state, index + 1, 0);
+    if (this.#next !== undefined) this.#next = index + 1;
+    if (this.#state !== undefined) this.#atHead(index + 1, 0);
   }
 
-  /** Checks one segment; returns the offset at which the next one must begin. Without a cursor it is only decoded. */
+  /** One segment; returns the offset at which the next one must begin. Without a cursor it is only decoded. */
   async #segment(segment: SegmentRef, cursor: WalCursor | undefined): Promise<number> {
     let at = segment.offset;
     let recorded = false;
@@ -177,13 +158,12 @@ export class GenerationCheck {
       at += raw.length;
       recorded = header !== undefined;
       if (cursor === undefined) continue;
-      const before = this.#following;
-      if (header !== undefined && before !== undefined && !sameState(before.state, header.before)) {
+      if (header !== undefined && this.#state !== undefined && !sameState(this.#state, header.before)) {
         const key = this.#keyOf(segment);
-        const states = `${formatChecksum(header.before.checksum)}, not ${formatChecksum(before.state.checksum)}`;
+        const states = `${formatChecksum(header.before.checksum)}, not ${formatChecksum(this.#state.checksum)}`;
         const message = `${key}: does not continue the state before it (${states})`;
         this.#damage(segment.index + 1, key, 'SEGMENT_BEFORE', message);
-        this.#phase = LOST;
+        this.#lose();
       }
       const frames = cursor.feed(raw);
       if (header !== undefined) {
@@ -198,8 +178,8 @@ export class GenerationCheck {
     if (cursor !== undefined && cursor.offset !== at) {
       throw corrupt('SEGMENT_LENGTH', 'the segment does not end on a frame boundary');
     }
-    if (recorded) this.#tally.recorded++;
-    else this.#tally.frames++;
+    if (recorded) this.#recorded++;
+    else this.#frames++;
     return at;
   }
 
@@ -208,18 +188,17 @@ export class GenerationCheck {
     if (this.#pageSize !== undefined && frame.content.length !== this.#pageSize) {
       throw corrupt('PAGE_SIZE_CHANGED', `pages of ${frame.content.length} bytes after ${this.#pageSize}`);
     }
-    const following = this.#following;
-    following?.hashes.set(frame.page, frame.content);
-    following?.early?.frame(frame.page, following.hashes.get(frame.page), frame.commitPages);
+    this.#hashes?.set(frame.page, frame.content);
+    this.#early?.frame(frame.page, this.#hashes?.get(frame.page) ?? 0n, frame.commitPages);
     if (frame.commitPages === 0) return;
-    this.#tally.commits++;
-    following?.hashes.commit(frame.commitPages);
-    if (mark !== undefined) this.#checkTime(key, mark.time);
-    if (following === undefined) return;
+    this.#commits++;
+    this.#hashes?.commit(frame.commitPages);
     const position = this.#name(segment.index, frame.end);
-    const { pages, checksum } = following.hashes;
-    following.state = { pages, checksum, time: mark?.time ?? this.#time };
-    if (mark !== undefined && !sameState(mark, following.state)) {
+    if (mark !== undefined) this.#checkTime(key, mark.time);
+    if (this.#hashes === undefined) return;
+    const { pages, checksum } = this.#hashes;
+    this.#state = { pages, checksum, time: mark?.time ?? this.#time };
+    if (mark !== undefined && !sameState(mark, this.#state)) {
       throw corrupt('SEGMENT_CHECKSUM', `the database at ${position} is not what was recorded`, {
         position,
         expected: formatChecksum(mark.checksum),
@@ -227,20 +206,18 @@ export class GenerationCheck {
       });
     }
     this.#last = position;
-    this.#atHead(following.state, segment.index, frame.end);
+    this.#atHead(segment.index, frame.end);
   }
 
   #checkEarly(index: number): void {
-    const following = this.#following;
-    const early = following?.early;
-    if (following === undefined || early === undefined) return;
-    following.early = undefined;
-    if (early.unexplained === 0) return;
+    const early = this.#early;
+    this.#early = undefined;
+    if (early === undefined || early.unexplained === 0 || this.#hashes === undefined) return;
     const message = `${early.key}: ${early.unexplained} of its pages are neither of the WAL before it nor of its own index`;
     this.#damage(index, early.key, 'SNAPSHOT_DIFFERS', message);
   }
 
-  /** Times must never go back, because a restore by time searches by them. */
+  /** Times never go back; a restore by time searches by them. */
   #checkTime(key: string, time: number): void {
     if (time < this.#time) {
       const message = `${key}: captured at ${time}, before ${this.#time} of what comes earlier`;
@@ -249,15 +226,15 @@ export class GenerationCheck {
     this.#time = Math.max(this.#time, time);
   }
 
-  /** Something between index `next`, which would continue the WAL read so far, and index `index` is missing. */
-  #hole(next: number, index: number, key: string): void {
-    this.#tally.holes++;
-    const position = this.#name(next, 0);
+  /** Something between the WAL read so far and index `index` is not there. */
+  #hole(index: number, key: string): void {
+    this.#holes++;
+    const position = this.#name(this.#next!, 0);
     this.#damage(index, key, 'WAL_GAP', `${key}: the WAL from ${position} to it is missing`);
   }
 
   #gap(segment: SegmentRef, expected: number): void {
-    this.#tally.holes++;
+    this.#holes++;
     const key = this.#keyOf(segment);
     const position = this.#name(segment.index, expected);
     this.#damage(segment.index + 1, key, 'WAL_GAP', `${key}: the segment at ${position} is missing before it`);
@@ -271,16 +248,18 @@ export class GenerationCheck {
     }
   }
 
-  get #following(): Following | undefined {
-    return this.#phase.kind === 'following' ? this.#phase : undefined;
+  /** The state is not known from here on, up to the next snapshot. */
+  #lose(): void {
+    this.#hashes = undefined;
+    this.#state = undefined;
+    this.#next = undefined;
   }
 
-  /** The database is in `state` at this place; if the head names the place, it must record that state. */
-  #atHead(state: DatabaseState, index: number, offset: number): void {
+  #atHead(index: number, offset: number): void {
     const head = this.#head;
     if (head?.position.index !== index || head.position.offset !== offset) return;
     this.#headSeen = true;
-    if (!sameState(state, { ...head, time: head.committed })) {
+    if (this.#state !== undefined && !sameState(this.#state, { ...head, time: head.committed })) {
       const position = formatPosition(head.position);
       this.#findings.problem(HEAD_KEY, 'HEAD_CHECKSUM', `the head records another database at ${position}`);
     }
@@ -295,7 +274,7 @@ export class GenerationCheck {
       comparePlaces(position, { index: Math.max(first.index, this.#reader.floor), offset: 0 }) < 0
     )
       return;
-    const message = `the head names ${formatPosition(position)}, and no commit that is there ends at that position`;
+    const message = `the head names ${formatPosition(position)}, which is not the end of a commit that is there`;
     this.#findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }
 

@@ -1,7 +1,7 @@
 /**
- * The check of a replica's LTX files: each is read completely, and they are compared with each other. The page hashes
- * are carried from state to state, so all files that hold one state must agree: a merged file with those it was merged
- * from, a snapshot with the files that lead to it.
+ * The check of a replica's LTX files: each is read whole, and they are held against each other. The page hashes are
+ * carried from state to state, so that what several files say of one state must agree: a merged file with those it was
+ * merged from, a snapshot with the files that lead to it.
  */
 import type { Findings, GenerationReport } from './findings.ts';
 import { PageHashes } from '../format/page-hashes.ts';
@@ -12,7 +12,7 @@ import type { LtxHistory } from '../ltx/history.ts';
 import { SNAPSHOT_LEVEL, type LtxRef } from '../ltx/layout.ts';
 import { readLtx, readLtxHeader } from '../ltx/reader.ts';
 
-/** Reports damage and gaps to `findings`. Throws what keeps it from reading. */
+/** Damage and gaps are told to `findings`. Throws what keeps it from reading. */
 export async function verifyLtx(store: Store, history: LtxHistory, findings: Findings): Promise<GenerationReport> {
   const { files, states } = history;
   for (const key of history.foreign) findings.warning(key, 'FOREIGN_KEY', `${key}: not an LTX file`);
@@ -46,7 +46,7 @@ function checkGaps({ files, states }: LtxHistory, findings: Findings): void {
       findings.problem(file.key, 'LTX_GAP', message);
     } else if (before?.level === file.level && file.level !== SNAPSHOT_LEVEL && file.min > before.max + 1) {
       const missing = `${formatTxid(before.max + 1)} to ${formatTxid(file.min - 1)}`;
-      const message = `${file.key}: before it ${missing} are missing; other files bridge the gap, without the states in it`;
+      const message = `${file.key}: before it ${missing} are missing; other files bridge that, without the states between`;
       findings.problem(file.key, 'LTX_HOLE', message);
     }
   }
@@ -55,7 +55,7 @@ function checkGaps({ files, states }: LtxHistory, findings: Findings): void {
 class LtxCheck {
   readonly #store: Store;
   readonly #findings: Findings;
-  /** Page hashes after transaction #txid; undefined after damage. */
+  /** Page hashes after transaction #txid; undefined behind damage. */
   #hashes: PageHashes | undefined;
   #txid = 0;
   holes = 0;
@@ -65,9 +65,9 @@ class LtxCheck {
     this.#findings = findings;
   }
 
-  /** Checks all files that end with one state. */
+  /** All files that end with one state. */
   async state(files: readonly LtxRef[]): Promise<void> {
-    // The file with the fewest transactions produces the state; the others are compared with it.
+    // The one that holds least brings the state about, the others are compared with it.
     const ordered = files.toSorted((a, b) => b.min - a.min);
     let known = false;
     for (const file of ordered) {
@@ -81,11 +81,11 @@ class LtxCheck {
       }
       this.#findings.checked();
     }
-    // If no file leads to this state any more, merged files skip it, and the state before it stays.
+    // A file that nothing leads to any more tells of a state that merged files pass over.
     if (known) this.#txid = ordered[0]!.max;
   }
 
-  /** Returns whether the state is known afterwards. */
+  /** Whether the state is known afterwards. */
   async #apply(file: LtxRef, header: LtxHeader): Promise<boolean> {
     const whole = file.min === 1;
     const follows = file.min <= this.#txid + 1 && this.#hashes?.pageSize === header.pageSize;
@@ -107,7 +107,7 @@ class LtxCheck {
       if (other.get(page) !== hashes.get(page)) differing++;
     }
     if (differing === 0) return;
-    const message = `${file.key}: ${differing} of its pages differ from those of the files that lead to its state`;
+    const message = `${file.key}: ${differing} of its pages are not those that the files leading to its state have`;
     this.#findings.problem(file.key, 'LTX_DIFFERS', message);
   }
 

@@ -1,9 +1,9 @@
 /**
  * Verification: every object of a replica, read and checked, without restoring anything.
  *
- * Each snapshot is decoded completely and its page hashes are computed again. Each segment is decoded and its frames are
- * followed along the WAL's chain. The database checksum is carried from commit to commit and compared with what the
- * shipper recorded. A damaged object is a problem in the report; what can still be checked after it is checked.
+ * Each snapshot is decoded whole and its page hashes are computed anew; each segment is decoded, its frames are
+ * followed along the WAL's chain, and the database checksum is carried from commit to commit and compared with what
+ * the shipper recorded. A damaged object is a problem in the report, and what can still be checked behind it is.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ import { listGenerations } from '../catalogue/timeline.ts';
 import { GenerationCheck } from './verify-generation.ts';
 import { type GenerationReport, isFinding, type Findings, type Problem, type ProofCount, addOnce } from './findings.ts';
 
-/** How often a replica is verified if objects vanish from it meanwhile. */
+/** Looks at a replica from which objects vanish under the looking. */
 const MOST_LOOKS = 3;
 
 /** Options of {@link verify} and their defaults. */
@@ -42,10 +42,10 @@ export interface VerifyOptions {
   readonly deep?: {
     /** Runs SQLite's integrity_check and foreign_key_check on the file and returns what they found; nothing when all is well. */
     readonly integrity: (path: string) => Promise<readonly string[]>;
-    /** @default the system's folder for temporary files */
+    /** Where to restore to; the system's folder for temporary files unless given. */
     readonly folder?: string;
   };
-  /** Called after each object with the number of objects checked so far and in all. */
+  /** Called after each object with objects checked so far and in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -65,7 +65,7 @@ export interface VerifyReport {
   readonly generations: readonly GenerationReport[];
   /** Damage; empty if the replica is sound. */
   readonly problems: readonly Problem[];
-  /** Not damage, but worth knowing: foreign keys, generations without a snapshot. */
+  /** Things that are no damage but that someone should know: foreign keys, generations without a snapshot. */
   readonly warnings: readonly Problem[];
   /** What proves the objects. */
   readonly proof: ProofCount;
@@ -73,13 +73,12 @@ export interface VerifyReport {
 
 /**
  * Verifies a whole replica. Memory: 16 bytes a page and a few blocks. Throws what keeps it from reading (`denied`,
- * `unreachable`), and `missing` if there is no replica (REPLICA_EMPTY) or if the store lists an object that it does not
- * have. Everything else is in the report.
+ * `unreachable`) and `missing` (REPLICA_EMPTY, or what a store lists but does not have); everything else is in the report.
  */
 export async function verify(store: Store, options: VerifyOptions = {}): Promise<VerifyReport> {
   for (let looks = 1; ; looks++) {
     const report = await verifyListed(store, options);
-    // An object that retention deleted between listing and reading is not damage; a new listing lacks it.
+    // What retention deleted between being listed and being read is no damage; a new listing is without it.
     if (looks === MOST_LOOKS || !report.problems.some(({ code }) => code === NO_OBJECT)) return report;
   }
 }
@@ -104,7 +103,7 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
     checked: () => options.onProgress?.(++done, total),
   };
 
-  // Read before the listing: what they name then exists. A listing made before them might lack it in a live replica.
+  // What the control objects name is there already; a listing made before them might lack it in a live replica.
   const told = await readControl(store, control, findings);
   const { head, floors } = told;
   const ltx = await loadLtxHistory(store);
@@ -113,7 +112,7 @@ async function verifyListed(store: Store, options: VerifyOptions): Promise<Verif
       ? { generations: [], foreign: [] }
       : await listGenerations(store, head, true);
   if (ltx !== undefined && generations.length > 0) {
-    const message = 'generations and LTX files lie side by side: a restore takes the newer state and names both';
+    const message = 'generations and LTX files lie side by side: a restore takes the newer state, and names both';
     findings.warning(ltx.files.at(-1)!.key, 'TWO_REPLICAS', message);
   }
   for (const { snapshots, segments } of generations) total += snapshots.length + segments.length;
@@ -189,11 +188,11 @@ function checkControl({ claim, head, floors }: Control, generations: readonly Ge
     const message = `the claimed generation ${claim.generation} has no objects`;
     findings.warning(CLAIM_KEY, 'CLAIM_WITHOUT_OBJECTS', message);
   }
-  // A generation claimed since then has a snapshot but no head yet, and retention may have deleted the former one.
+  // A generation that was claimed since, and has a snapshot, has no head yet; retention may have taken the former one.
   const isFormer = claim !== undefined && head !== undefined && claim.since >= head.seen && claimed?.snapshots.length;
   const isGivenUp = head !== undefined && floors.get(head.position.generation) === NO_WAL;
   if (head !== undefined && !known.has(head.position.generation) && !isFormer && !isGivenUp) {
-    const message = `the head names ${formatPosition(head.position)}, and nothing of it is there`;
+    const message = `the head names ${formatPosition(head.position)}, of which nothing is there`;
     findings.problem(HEAD_KEY, 'HEAD_BEYOND_SEGMENTS', message);
   }
 }
@@ -212,7 +211,7 @@ function* newestStates(
   for (const generation of generations) {
     const newest = generation.snapshots.at(-1);
     if (newest === undefined) continue;
-    // WAL that retention has given up may end anywhere; only the snapshot is promised.
+    // WAL that retention has given up may end anywhere; the snapshot is promised.
     const reader = new GenerationReader(store, generation, floors.get(generation.id));
     const plan = (): Promise<RestorePlan> =>
       newest.index < reader.floor ? planSnapshot(reader, newest) : planLatest(reader);

@@ -63,6 +63,8 @@ async function carryOut(message: ToHelper): Promise<unknown> {
     }
     case 'sync':
       return need(number).replicator.sync();
+    case 'durable':
+      return need(number).replicator.durable();
     case 'snapshot':
       return need(number).replicator.snapshot();
     case 'status':

@@ -19,6 +19,8 @@ import { switchToWal } from './database/wal-mode.ts';
 
 type StartRequest = Extract<Request, { ask: 'start' }>;
 
+/** How long a start with `whenUnreachable: 'retry'` waits for the store's first answer, milliseconds. */
+const BOOT_PATIENCE = 3000;
 /** Open files of one database, at most. */
 const MOST_DESCRIPTORS = 13;
 
@@ -121,6 +123,7 @@ export class Shipment {
     }
     const begun = this.#replicator.start(isRestart ? 'helper-ended' : 'start');
     if (isRestart) begun.catch(() => undefined);
+    else if (settings.whenUnreachable === 'retry') await orUnreachable(begun);
     else await begun;
   }
 
@@ -164,6 +167,21 @@ function checkDescriptors(path: string): void {
     );
   } finally {
     for (const fd of opened) closeSync(fd);
+  }
+}
+
+/** Resolves also if the store cannot be reached, or has not answered in {@link BOOT_PATIENCE}. The replicator goes on. */
+async function orUnreachable(begun: Promise<void>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, BOOT_PATIENCE, undefined);
+  const reached = begun.catch((error: unknown) => {
+    if (!isKind(error, 'unreachable')) throw error;
+  });
+  try {
+    await Promise.race([reached, late]);
+  } finally {
+    clearTimeout(timer);
+    reached.catch(() => undefined); // what comes later, events tell
   }
 }
 

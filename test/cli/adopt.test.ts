@@ -64,7 +64,7 @@ test('where Litestream took over from a shipper, status, list and restore name b
   const { current: ours } = await loadTimeline(store);
   await store.put(snapshotKey(GENERATION, 0, 'lz4'), frame(live));
 
-  const words = new RegExp(`generation ${GENERATION} after the shipper last wrote to ${ours!.id}`);
+  const words = new RegExp(`generation ${GENERATION} after the last word of the shipper's, ${ours!.id}`);
   const status = await seawallJson(['status', scene.bucket], 0);
   assert.equal(status['generation'], GENERATION);
   assert.match((status['warnings'] as string[]).join(), words);

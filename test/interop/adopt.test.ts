@@ -65,7 +65,7 @@ withLitestream(
     const back = await loadTimeline(store);
     assert.deepEqual([back.generations.length, back.shipped!.id, back.beside?.tookOver], [2, theirs, true]);
     const { warnings, position, path } = await scene.restore();
-    assert.match(warnings.join(), /after the shipper last wrote/);
+    assert.match(warnings.join(), /after the last word of the shipper's/);
     const found = await recorded.restoredBy(litestream, place);
     assert.equal(found.hash, hashOf(readFileSync(path)), found.said);
 

@@ -11,19 +11,24 @@ export type Part = 'store' | 'database';
 interface Problem {
   readonly error: PlainError;
   readonly failures: number;
+  /** Of the first failure in this row, milliseconds since 1970. */
+  readonly since: number;
 }
 
 export class Health {
   readonly #emit: (event: ShipperEvent) => void;
+  readonly #now: () => number;
   /** What goes on when nothing is in the way. */
   #work: ShipperState = 'starting';
   #told: ShipperState = 'starting';
   #ended: PlainError | undefined;
+  #endedAt: number | undefined;
   readonly #problems: Record<Part, Problem | undefined> = { store: undefined, database: undefined };
   #blockedBy: Blocker | undefined;
 
-  constructor(emit: (event: ShipperEvent) => void) {
+  constructor(emit: (event: ShipperEvent) => void, now: () => number) {
     this.#emit = emit;
+    this.#now = now;
   }
 
   get state(): ShipperState {
@@ -34,6 +39,11 @@ export class Health {
 
   get problem(): PlainError | undefined {
     return this.#ended ?? this.#problems.database?.error ?? this.#problems.store?.error;
+  }
+
+  /** Since when the present problem lasts, milliseconds since 1970. */
+  get problemSince(): number | undefined {
+    return this.#endedAt ?? this.#problems.database?.since ?? this.#problems.store?.since;
   }
 
   /** Whether nothing will be shipped any more. */
@@ -49,7 +59,7 @@ export class Health {
   /** Something failed for the `failures`th time in a row and will be tried again. */
   failed(part: Part, error: unknown, failures: number): void {
     const plain = toPlain(error);
-    this.#problems[part] = { error: plain, failures };
+    this.#problems[part] = { error: plain, failures, since: this.#problems[part]?.since ?? this.#now() };
     this.#tellState();
     this.#emit({ type: 'problem', error: plain, failures });
   }
@@ -80,6 +90,7 @@ export class Health {
   /** Shipping ended by this error. */
   ended(error: unknown, state: 'fenced' | 'failed'): void {
     this.#ended = toPlain(error);
+    this.#endedAt = this.#now();
     this.enter(state);
     this.#emit({ type: 'problem', error: this.#ended, failures: this.failures('store') + 1 });
   }

@@ -73,7 +73,7 @@ export class Replicator {
   constructor(context: ReplicatorContext) {
     this.#context = context;
     const { settings, store, owner, clock } = context;
-    this.#health = new Health(context.emit);
+    this.#health = new Health(context.emit, () => clock.now());
     this.#heartbeat = new Heartbeat(store, settings.heartbeat, clock);
     this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings(this.#abort.signal));
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
@@ -97,12 +97,18 @@ export class Replicator {
 
   /** Resolves when everything committed before the call is in the bucket. */
   sync(): Promise<Synced> {
-    if (this.#health.over) return Promise.reject(this.#health.farewell());
-    const synced = this.#waiters.wait(this.#committed());
-    this.#reached();
+    const synced = this.durable();
     this.#urgent = true;
     this.#pause.end();
     return synced;
+  }
+
+  /** The same, with the upload that is due anyway: none is begun for it. */
+  durable(): Promise<Synced> {
+    if (this.#health.over) return Promise.reject(this.#health.farewell());
+    const durable = this.#waiters.wait(this.#committed());
+    this.#reached();
+    return durable;
   }
 
   /** The end of everything committed by now; undefined while there is no generation to measure by. */
@@ -124,16 +130,19 @@ export class Replicator {
     const { problem } = this.#health;
     const { follower } = this.#database;
     const blockedBy = follower?.blockedBy ?? this.#health.blockedBy;
+    const behind = follower === undefined || this.#staging.length > 0 || follower.hasNews();
+    const lag = this.#shipped.lag(behind, this.#context.clock.steady());
     return {
       state: this.#health.state,
       database: settings.database,
       replica: settings.replica,
       ...this.#shipped.facts(),
-      behind: follower === undefined || this.#staging.length > 0 || follower.hasNews(),
+      behind,
+      ...(lag !== undefined && { lag }),
       staged: this.#staging.bytes,
       ...(this.#continuity.cause !== undefined && { lost: this.#continuity.cause }),
       ...(blockedBy !== undefined && { blockedBy }),
-      ...(problem !== undefined && { problem }),
+      ...(problem !== undefined && { problem, problemSince: this.#health.problemSince! }),
       memory: process.memoryUsage.rss(),
       pid: process.pid,
     };
@@ -255,11 +264,16 @@ export class Replicator {
 
   /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
   async #shipCommitted(signal = this.#abort.signal): Promise<void> {
+    const asked = this.#context.clock.steady();
     const goal = this.#placeWaiters();
     while (goal !== undefined) {
       await this.#shipStaged(signal);
       const { follower } = this.#database;
-      if (this.#stopping || follower === undefined || follower.captured(goal)) return;
+      if (this.#stopping || follower === undefined) return;
+      if (follower.captured(goal)) {
+        if (this.#staging.length === 0) this.#shipped.everythingOf(asked);
+        return;
+      }
       if (!this.#database.capture()) return;
     }
   }

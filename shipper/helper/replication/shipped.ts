@@ -14,6 +14,7 @@ export class Shipped {
   #end: (Place & { readonly point: CapturePoint }) | undefined;
   #reason: NewGenerationReason | undefined;
   #at: number | undefined;
+  #everythingOf: number | undefined;
   #segments = 0;
   #snapshots = 0;
   #bytes = 0;
@@ -37,6 +38,17 @@ export class Shipped {
     this.#at = now;
     this.#segments++;
     this.#bytes += bytes.length;
+  }
+
+  /** Everything that was committed at this moment is in the bucket; steady milliseconds. */
+  everythingOf(moment: number): void {
+    this.#everythingOf = moment;
+  }
+
+  /** Everything committed so many milliseconds ago is in the bucket; undefined if nothing is known to be. */
+  lag(behind: boolean, now: number): number | undefined {
+    if (this.#everythingOf === undefined) return undefined;
+    return behind ? now - this.#everythingOf : 0;
   }
 
   /** `size` 0 when the snapshot was there already. */

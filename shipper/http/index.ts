@@ -1,0 +1,9 @@
+/**
+ * Middleware that holds the response to a write until it is durable: in the replica, not only on this machine.
+ *
+ * @module
+ */
+export { durableExpress } from './express.ts';
+export { durableFastify, type FastifyLike } from './fastify.ts';
+export { durableHono, type HonoLike } from './hono.ts';
+export type { DurableResponsesOptions, DurableSource } from './wait.ts';
