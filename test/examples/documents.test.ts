@@ -97,7 +97,12 @@ test('links between the documents lead somewhere', () => {
     );
   let links = 0;
   const written = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
-  for (const document of new Set([...DOCUMENTS, 'CHANGELOG.md', ...written.map((name) => `docs/${name}`)])) {
+  for (const document of new Set([
+    ...DOCUMENTS,
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    ...written.map((name) => `docs/${name}`),
+  ])) {
     for (const [, target = ''] of text(document).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue;
       links++;
