@@ -1,4 +1,4 @@
-/** What proves a restored state: its page hashes add up to what was recorded of the live database. */
+/** What proves a restored state: its page hashes add up to the checksum that was recorded of the live database. */
 import { corrupt } from '../terms/errors.ts';
 import { formatChecksum, type PageHashes } from '../format/page-hashes.ts';
 import { snapshotKey } from '../terms/layout.ts';
@@ -7,8 +7,9 @@ import { positionIn } from '../catalogue/generation.ts';
 import type { WalWalk } from './wal-scan.ts';
 
 /**
- * `recorded`: equal to a checksum that was taken of the database. `frames`: only the WAL frames' own checksums held.
- * `files`: only those of LTX files.
+ * - `recorded`: the state equals a checksum that was taken of the live database
+ * - `frames`: only the WAL frames' own checksums were there to check, and they held
+ * - `files`: the same of the LTX files' checksums
  */
 export type Proof = 'recorded' | 'frames' | 'files';
 
@@ -28,7 +29,7 @@ export interface ImageResult {
 
 /**
  * Throws `corrupt` (RESTORE_CHECKSUM) unless the pages, with the commits between them and the recorded state, lead to
- * that state. Without a recorded state there is nothing to compare.
+ * that state. If no state was recorded, there is nothing to compare.
  */
 export function proveState(hashes: PageHashes, plan: RestorePlan, towardsProof: WalWalk['towardsProof']): void {
   if (plan.proof === undefined) return;

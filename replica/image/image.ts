@@ -1,10 +1,9 @@
 /**
  * The image of a database at a point: its pages in order, from a snapshot and the WAL laid over it.
  *
- * What needs a past state in order, and has no disk to put it together on, stands on this: a restore into an object, a
- * drill that restores to nowhere. (A file is written in any order, which is faster: see image-writer.ts.) Memory is
- * bounded however large database and WAL are: where the pages that the WAL holds exceed the budget, the image is made
- * in passes over page ranges, each reading the WAL again.
+ * A restore into an object uses this, because it needs the pages in order and has no disk. (A file is written in any
+ * order, which is faster: see image-writer.ts.) Memory is bounded, however large database and WAL are: if the WAL's
+ * pages exceed the budget, the image is made in passes over page ranges, and each pass reads the WAL again.
  */
 import { firstPageSize } from '../objects/foreign-snapshot.ts';
 import { PageHashes } from '../format/page-hashes.ts';
@@ -18,15 +17,16 @@ import { positionIn } from '../catalogue/generation.ts';
 import { openSnapshot, type OpenSnapshot } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
 
-/** Bytes of WAL pages held in memory at a time, unless told otherwise. */
+/** Bytes of WAL pages held in memory at a time, by default. */
 export const DEFAULT_MEMORY = 24 << 20;
+/** Two blocks: less would not hold the pages of one block. */
 export const LEAST_MEMORY = 2 * BLOCK_SIZE;
 
 /** A past state that is read as the database file it stands for, once and in order. */
 export interface Image {
   /** Bytes; known before the first block. */
   readonly pageSize: number;
-  /** Pages of the state; for a snapshot of another program's without WAL known only after the last block. */
+  /** Pages of the state; undefined for another program's snapshot without WAL, because only its end tells. */
   readonly pages: number | undefined;
   /** The exact end of what is applied, as one would ask for it. */
   readonly position: string;
@@ -35,10 +35,15 @@ export interface Image {
    * checksum; a difference throws `corrupt` (RESTORE_CHECKSUM), so nothing may be made visible before the end.
    */
   blocks(): AsyncGenerator<Buffer>;
-  /** What was proven; call after the last block. */
+  /** What was proven. Throws Error before the last block was read. */
   result(): ImageResult;
 }
 
+/**
+ * Reads the WAL of a plan once, and opens the image. Throws `corrupt`, `point`, `missing`, `unreachable`, `denied`.
+ *
+ * @param options.memory bytes of WAL pages held at a time; at least LEAST_MEMORY are used
+ */
 export async function openImage(
   store: Store,
   plan: RestorePlan,
@@ -114,7 +119,7 @@ class WalImage implements Image {
     };
   }
 
-  /** One block of the state: the snapshot's pages that still count, zeros behind them, the WAL's pages over both. */
+  /** One block of the state: the snapshot's pages that are still its own, zeros after them, the WAL's pages over both. */
   #compose(block: number, first: number, base: Buffer | undefined, overlay: WalPageCache | undefined): Buffer {
     const pages = this.pages;
     if (pages === undefined) return base!;

@@ -1,6 +1,6 @@
 /**
- * The image of a database out of LTX files: the first one's pages, with those of the later ones laid over them. Every
- * file is read to its end, and so every file's checksum has held before the image is complete.
+ * The image of a database from LTX files: the first file's pages, with those of the later files laid over them. Every
+ * file is read to its end, so every file's checksum has held before the image is complete.
  */
 import { corrupt } from '../terms/errors.ts';
 import { BLOCK_SIZE } from '../format/block-size.ts';
@@ -18,13 +18,13 @@ import { readLtx, readLtxHeader } from '../ltx/reader.ts';
 /** Headers read at a time. */
 const AHEAD = 16;
 
-/** The files that make a state, oldest first, with what their headers say; the first one holds the whole database. */
+/** The files that make a state, oldest first, with their headers. The first file holds the whole database. */
 export interface LtxChain {
   readonly files: readonly LtxRef[];
   readonly headers: readonly LtxHeader[];
 }
 
-/** Throws `corrupt` where headers do not fit each other or their keys. */
+/** Reads the headers of the files. Throws `corrupt` if headers do not fit each other or their keys. */
 export async function readChain(store: Store, files: readonly LtxRef[]): Promise<LtxChain> {
   const headers: LtxHeader[] = [];
   for await (const header of mapOrdered(files, AHEAD, (file) => readLtxHeader(store, file))) {
@@ -38,7 +38,11 @@ export async function readChain(store: Store, files: readonly LtxRef[]): Promise
   return { files, headers };
 }
 
-/** @param memory bytes of pages held at a time; where the later files have more, they are read several times */
+/**
+ * Opens the image. Throws `corrupt`, `missing`, `unreachable`, `denied`.
+ *
+ * @param memory bytes of pages held at a time; if the later files have more, they are read several times
+ */
 export async function openLtxImage(store: Store, chain: LtxChain, position: string, memory: number): Promise<Image> {
   const image = new LtxImage(store, chain, position, Math.max(memory, 2 * BLOCK_SIZE));
   await image.scan();
@@ -52,7 +56,7 @@ class LtxImage implements Image {
   readonly #store: Store;
   readonly #chain: LtxChain;
   readonly #memory: number;
-  /** The fewest pages the database had on the way; what lay behind is not the first file's any more. */
+  /** The fewest pages the database had on the way; pages after these are not the first file's any more. */
   readonly #fewest: number;
   readonly #hashes: PageHashes;
   readonly #overlay: WalPageCache;
@@ -105,7 +109,7 @@ class LtxImage implements Image {
     }
     this.#hashes.commit(pages);
     if (this.#recorded !== 0n && this.#recorded !== sum) {
-      throw corrupt('RESTORE_CHECKSUM', 'the restored pages do not add up to the database checksum it records', {
+      throw corrupt('RESTORE_CHECKSUM', 'the restored pages do not add up to the database checksum that it records', {
         key: this.#chain.files.at(-1)!.key,
         expected: this.#recorded.toString(16),
         actual: sum.toString(16),
@@ -178,7 +182,7 @@ class BasePages {
     }
   }
 
-  /** Reads the rest, so that the file's checksum is seen to hold; returns the database checksum it records. */
+  /** Reads the rest, which checks the file's checksum; returns the database checksum it records. */
   async end(): Promise<bigint> {
     while (this.#next?.done !== true) this.#next = await this.#pages.next();
     return this.#next.value.after;

@@ -23,7 +23,7 @@ export class WalPageCache {
     this.#most = Math.max(Math.floor(memory / pageSize), 1);
   }
 
-  /** Forgets everything, keeps the memory, and from now on takes only pages of this range. */
+  /** Forgets everything but keeps the memory. From now on only pages of this range are taken. */
   restrict(first: number, last: number): void {
     this.#first = first;
     this.#last = last;
@@ -41,7 +41,7 @@ export class WalPageCache {
     return this.#last;
   }
 
-  /** False when the budget did not hold all content: then only which pages there are is known. */
+  /** False if the budget did not hold all content. It is then only known which pages there are. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -85,12 +85,13 @@ export class WalPageCache {
     this.#used = 0;
   }
 
-  /** The same, and gives the memory back. */
+  /** Does the same and gives the memory back. */
   close(): void {
     this.release();
     this.#slabs = [];
   }
 
+  /** Keeps a copy of the newest version of a page. */
   put(page: number, content: Buffer): void {
     if (page < this.#first || page > this.#last) return;
     this.#mark(page, true);
@@ -126,6 +127,7 @@ export class WalPageCache {
     }
   }
 
+  /** Whether the WAL has the page, whether or not its content is held. */
   has(page: number): boolean {
     return (this.#dirty[page >> 3]! & (1 << (page & 7))) !== 0;
   }
@@ -140,13 +142,13 @@ export class WalPageCache {
     }
   }
 
-  /** Whether any of the pages is there. */
+  /** Whether the WAL has any of these pages. */
   hasAnyOf(first: number, last: number): boolean {
     for (let page = first; page <= last; page++) if (this.has(page)) return true;
     return false;
   }
 
-  /** Whether all of the pages are there. */
+  /** Whether the WAL has all of these pages. */
   hasAllOf(first: number, last: number): boolean {
     for (let page = first; page <= last; page++) if (!this.has(page)) return false;
     return true;

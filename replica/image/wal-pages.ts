@@ -10,7 +10,7 @@ export class WalPages {
   readonly #plan: RestorePlan;
   readonly #scan: WalScan;
   readonly #memory: number;
-  /** The part held at the moment, where the scan could not keep everything. */
+  /** The part that is held now, if the scan could not keep everything. */
   #part: WalPageCache | undefined;
 
   /** @param memory bytes of pages held at a time */
@@ -22,8 +22,8 @@ export class WalPages {
   }
 
   /**
-   * The pages of the block that begins with page `first`, and of some behind it; undefined without WAL. Ask in
-   * ascending order: what was held before is gone, and where the budget is exceeded, the WAL is read again.
+   * The pages of the block that begins with page `first`, and of some blocks after it; undefined if there is no WAL. Ask
+   * in ascending order: pages held before are gone. If the budget is exceeded, the WAL is read again.
    */
   async covering(first: number): Promise<WalPageCache | undefined> {
     const { overlay } = this.#scan;
@@ -43,7 +43,7 @@ export class WalPages {
     for await (const { index, frames } of planFrames(this.#store, this.#plan)) {
       for (const { page, content, commitPages, end } of frames) {
         if (index === until.index && end > until.offset) return;
-        // Pages that a later shrink takes away again are not in the scanned set and need no room here.
+        // Pages that a later shrink cuts off are not in the scanned set, and need no memory here.
         if (scanned.has(page)) part.put(page, content);
         if (commitPages !== 0) part.truncate(commitPages);
       }

@@ -14,11 +14,11 @@ import type { Store } from '../store/store.ts';
 import type { Frame } from '../wal/cursor.ts';
 
 export interface WalWalk {
-  /** Undefined when there is no WAL to replay. */
+  /** Bytes; undefined if there is no WAL to replay. */
   readonly pageSize: number | undefined;
   /** Pages after the last commit applied. */
   readonly pages: number | undefined;
-  /** The fewest pages the database had on the way; what lay behind is not the snapshot's any more. */
+  /** The fewest pages the database had on the way; pages after these are not the snapshot's any more. */
   readonly fewest: number;
   readonly end: Place;
   readonly frames: number;
@@ -26,18 +26,19 @@ export interface WalWalk {
   readonly towardsProof: readonly { readonly page: number; readonly hash: bigint; readonly commitPages: number }[];
 }
 
-/** Takes what a WAL does to the pages of a database, in order; what is awaited holds the reading up. */
+/** Receives what a WAL does to the pages of a database, in order. Reading waits for each promise it returns. */
 export interface WalSink {
   /** The frame's content is valid until the returned promise has settled. */
   put(frame: Frame, segment: SegmentRef): Promise<void> | undefined;
-  /** A commit: the database has so many pages, and what lay behind them is gone. */
+  /** A commit: the database now has so many pages, and pages after these are gone. */
   commit(pages: number): Promise<void> | undefined;
 }
 
 /**
- * Reads the WAL of a plan once, hands on what is to be applied, and checks that the plan ends where a commit does.
+ * Reads the WAL of a plan once, passes on what must be applied, and checks that the plan ends where a commit ends.
+ * Throws `point` (POINT_NOT_A_COMMIT), `corrupt`, `missing`, `unreachable`, `denied`.
  *
- * @param begin makes the sink, when the page size is known
+ * @param begin makes the sink as soon as the page size is known
  */
 export async function walkWal(
   store: Store,
@@ -59,7 +60,7 @@ export interface WalScan extends WalWalk {
   readonly overlay: WalPageCache | undefined;
 }
 
-/** Reads the WAL once: finds which pages it holds, keeps their content while it fits, and checks the end point. */
+/** Reads the WAL once as `walkWal` does, and keeps the content of its pages as long as it fits `memory` bytes. */
 export async function scanWal(
   store: Store,
   plan: RestorePlan,
@@ -94,9 +95,9 @@ class Walker {
   #frames = 0;
   #end: WalWalk['end'];
   #previous = { offset: 0, commit: true };
-  /** Past the end point, on the way to the proof. */
+  /** The end point has been passed; what follows leads to the proof. */
   #past = false;
-  /** The end point turned out to be no end of a commit. */
+  /** The end point is not the end of a commit. */
   #missed = false;
   readonly #towardsProof: { page: number; hash: bigint; commitPages: number }[] = [];
 
@@ -156,7 +157,7 @@ class Walker {
   }
 }
 
-/** `next`: where in the same index the next commit ends, if there is one. */
+/** @param next where in the same index the next commit ends, if there is one */
 function notACommit(plan: RestorePlan, lastCommit: WalWalk['end'], next: number | undefined): SeawallError {
   const { generation, until } = plan;
   const position = positionIn(generation, until);
@@ -175,7 +176,7 @@ function unfinished(plan: RestorePlan, lastCommit: WalWalk['end']): SeawallError
   return corrupt('WAL_UNFINISHED', `the WAL ends inside a transaction after ${before}`, { before });
 }
 
-/** All frames of a plan in order, in batches. With the snapshot's state, checks that segments continue each other. */
+/** All frames of a plan in order, in batches. If `start`, the snapshot's state, is given, checks that segments continue it. */
 export async function* planFrames(
   store: Store,
   plan: RestorePlan,

@@ -1,8 +1,8 @@
-/** Deletes what a plan says, believes nothing it is told about it, and stops where going on would do harm. */
+/** Deletes what a plan names, checks by a listing that it is gone, and stops if going on would do harm. */
 import { SeawallError } from '../terms/errors.ts';
 import type { Store } from '../store/store.ts';
 
-/** Keys of one request, at most; S3 takes no more. */
+/** Most keys of one request; S3 takes no more. */
 const BATCH = 1000;
 
 /** An object that was not deleted. */
@@ -18,11 +18,11 @@ export interface Failure {
 export interface Deletion {
   /** Keys that a listing afterwards no longer shows. */
   readonly gone: readonly string[];
-  /** Keys that stay because the store refuses: Object Lock, a legal hold. They go when the lock has run out. */
+  /** Keys that stay because the store refuses: Object Lock, a legal hold. They are deleted when the lock has expired. */
   readonly refused: readonly Failure[];
-  /** Keys that the store said were deleted and that are still there. */
+  /** Keys that the store reported as deleted and that are still there. */
   readonly remained: readonly Failure[];
-  /** Why it was stopped before the end; absent when all was tried. */
+  /** Why it stopped before the end; undefined if every key was tried. */
   readonly stopped: SeawallError | undefined;
 }
 
@@ -32,9 +32,9 @@ interface Item {
 }
 
 /**
- * Deletes in the given order, generation after generation. Where a key is refused, the rest of its generation is left
- * for the next sweep, so that no older WAL goes while newer WAL stays. The first failure of another kind (permissions,
- * network) ends it all.
+ * Deletes in the given order, generation after generation. If a key is refused, the rest of its generation is left for
+ * the next sweep, so that no older WAL is deleted while newer WAL stays. The first failure of another kind (permissions,
+ * network) ends the deletion.
  */
 export async function deleteInOrder(store: Store, items: readonly Item[]): Promise<Deletion> {
   const said = new Set<string>();
@@ -84,7 +84,7 @@ async function deleteBatch(
   return { deleted, refused, failed };
 }
 
-/** Stores give locks and missing permissions the same code; only the words differ. */
+/** Stores use the same code for locks and for missing permissions; only the message differs. */
 function isLock(error: Error): boolean {
   return /object[ -]?lock|legal hold|retention|worm|immutab/i.test(
     `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`,
@@ -107,6 +107,6 @@ async function listed(store: Store, generations: ReadonlySet<string>): Promise<S
 }
 
 function unmoved(key: string): Failure {
-  const message = `${key}: the store said it was deleted, and it is still there`;
+  const message = `${key}: the store reported it as deleted, and it is still there`;
   return { key, code: 'DELETE_HAD_NO_EFFECT', message };
 }

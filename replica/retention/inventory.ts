@@ -1,4 +1,4 @@
-/** What the retention planner decides about: every object, with the times that matter. */
+/** Every object that the retention planner decides about, with the times that matter. */
 import type { Floors } from '../catalogue/floors.ts';
 import { segmentKey, snapshotKey } from '../terms/layout.ts';
 import type { Store } from '../store/store.ts';
@@ -11,7 +11,7 @@ export interface StockedSnapshot {
   readonly key: string;
   /** The snapshot is the state at the start of this WAL index. */
   readonly index: number;
-  /** Bytes stored. */
+  /** Stored bytes. */
   readonly size: number;
   /** When the state it holds was captured, milliseconds since 1970. */
   readonly time: number;
@@ -27,7 +27,7 @@ export interface StockedSegment {
   readonly index: number;
   /** The byte of that WAL file at which the segment begins. */
   readonly offset: number;
-  /** Bytes stored. */
+  /** Stored bytes. */
   readonly size: number;
   /** When the object was written, by the store's clock, milliseconds since 1970. */
   readonly lastModified: number;
@@ -49,13 +49,13 @@ export interface Inventory {
   readonly generations: readonly StockedGeneration[];
   /** The generation that restores of the latest state follow. */
   readonly current: string | undefined;
-  /** Generations that claim or head name: in use, whatever they hold. */
+  /** Generations that the claim or the head names: in use, whatever they hold. */
   readonly named: ReadonlySet<string>;
   /** What retention gave up before. */
   readonly floors: Floors;
 }
 
-/** Reads the times of all snapshots (one small request each). Throws `corrupt` for a snapshot that cannot be dated. */
+/** Reads the times of all snapshots (one small request each). Throws `corrupt` if a snapshot cannot be dated. */
 export async function takeInventory(store: Store, timeline: Timeline): Promise<Inventory> {
   const generations: StockedGeneration[] = [];
   for (const { id, snapshots, segments } of timeline.generations) {

@@ -1,10 +1,10 @@
 /**
- * The retention planner: from an inventory and a policy, what is kept and why, what is deleted and why, or why
- * nothing is. Pure: no store, no clock.
+ * The retention planner: from an inventory and a policy it decides what is kept and why, and what is deleted and why, or
+ * why nothing is deleted. Pure: no store, no clock.
  *
- * Retention only narrows. An object goes only if every one of these allows it: the policy now; the policy as it was a
- * grace period ago, over the objects there were then (so that a restore planned since then finds what it planned
- * with); the object's own age; and the floor that the newest chain of the current generation is never touched.
+ * Retention only narrows. An object is deleted only if each of these allows it: the policy now; the policy applied to the
+ * moment a grace period ago and the objects of that time, so that a restore planned since then finds its objects; the
+ * object's own age; and the rule that the newest chain of the current generation is never touched.
  */
 import { NO_WAL, type Floors } from '../catalogue/floors.ts';
 import type { Inventory, StockedGeneration, StockedSegment, StockedSnapshot } from './inventory.ts';
@@ -53,9 +53,9 @@ export interface RetentionPlan {
   readonly keep: readonly Kept[];
   /** In the order in which they are to be deleted; snapshots first, oldest first, then WAL, newest place first. */
   readonly delete: readonly Doomed[];
-  /** When there is one, nothing is deleted. */
+  /** If there is one, nothing is deleted. */
   readonly refusals: readonly Refusal[];
-  /** To be recorded before anything is deleted. */
+  /** Must be recorded before anything is deleted. */
   readonly floors: Floors;
 }
 
@@ -76,7 +76,7 @@ export function planRetention(inventory: Inventory, policy: RetentionPolicy, now
   const keep: Kept[] = [];
   const doomed: Doomed[] = [];
   const floors = new Map<string, number>();
-  let whole = false; // behind WAL that stays, nothing goes: a hole in the past would look like an idle time
+  let whole = false; // nothing after WAL that stays is deleted, because a hole in the past would look like an idle time
   for (const generation of inventory.generations) {
     const cut = cutOf(generation, inventory, { wanted, before, young, whole });
     whole ||= generation.snapshots.length > 0 && cut.floor !== NO_WAL;
@@ -85,7 +85,7 @@ export function planRetention(inventory: Inventory, policy: RetentionPolicy, now
     keep.push(...cut.keep);
     doomed.push(...cut.doomed);
   }
-  // While the head names a generation that was given up whole, this tells that nothing of it is missing.
+  // If the head names a generation that was deleted completely, this records that nothing of it is missing.
   for (const id of inventory.named) {
     const floor = inventory.floors.get(id);
     if (floor !== undefined && !floors.has(id)) floors.set(id, floor);
@@ -101,10 +101,10 @@ interface Cut {
 
 interface Judges {
   readonly wanted: Wanted;
-  /** What was wanted a grace period ago; undefined when nothing could be restored then. */
+  /** What was wanted a grace period ago; undefined if nothing could be restored then. */
   readonly before: Wanted | undefined;
   readonly young: (object: { readonly lastModified: number }) => boolean;
-  /** An older generation keeps WAL, so this one is kept whole. */
+  /** True if an older generation keeps WAL: this one is then kept completely. */
   readonly whole: boolean;
 }
 
@@ -115,10 +115,10 @@ function cutOf(generation: StockedGeneration, inventory: Inventory, judges: Judg
   const limit = Math.min(
     whole ? 0 : NO_WAL,
     wanted.walFrom.get(id) ?? 0,
-    before?.walFrom.get(id) ?? 0, // a generation that was not there then is kept whole
+    before?.walFrom.get(id) ?? 0, // a generation that did not exist then is kept completely
     segments.find(young)?.index ?? NO_WAL,
   );
-  // WAL is of use only from a snapshot on, and is given up only up to one.
+  // WAL is of use only from a snapshot on, so it is deleted only up to a snapshot.
   const base = limit === NO_WAL ? undefined : snapshots.findLast(({ index }) => index <= limit);
   const from = limit === NO_WAL ? NO_WAL : (base?.index ?? 0);
   const floor = Math.max(from, inventory.floors.get(id) ?? 0);
@@ -143,7 +143,7 @@ function cutOf(generation: StockedGeneration, inventory: Inventory, judges: Judg
   return { floor: from, keep, doomed: ordered };
 }
 
-/** A generation without a snapshot restores nothing; once nobody can be at work on it any more, it goes. */
+/** A generation without a snapshot restores nothing. It is deleted when no shipper can be writing it any more. */
 function cutUnfinished({ id, segments }: StockedGeneration, inventory: Inventory, judges: Judges): Cut {
   const inUse = inventory.named.has(id) || inventory.current === id;
   if (inUse || segments.some(judges.young)) {
@@ -159,14 +159,14 @@ function cutUnfinished({ id, segments }: StockedGeneration, inventory: Inventory
 }
 
 /**
- * First the snapshots, oldest first, then WAL, newest place first.
+ * The order of deletion: snapshots first, oldest first; then WAL, newest place first.
  *
- * So wherever the deletion stops, behind every snapshot that is left lies an unbroken beginning of the WAL that once
- * followed it, and every state in it is a state the database had. The other way round, an index would be missing or
- * cut short while a later one is still there. Our restores notice that; Litestream's lay pages over the wrong state.
- * The snapshots go first, since the WAL that stays may follow on an index that is being cut short: with a snapshot in
- * front of both, and a time before the one between them was written, Litestream would replay the two. That what is
- * left is no longer promised is said by the floors, written before.
+ * So wherever the deletion stops, every snapshot that is left is followed by an unbroken beginning of its WAL, and every
+ * state in it is a state the database had. In the opposite order, an index would be missing or cut short while a later
+ * one is still there. Our restores notice that; Litestream's would lay pages over the wrong state. The snapshots go
+ * first because the WAL that stays may follow an index that is being cut short: if an older snapshot were still there,
+ * and the restore asked for a time before the snapshot between the two was written, Litestream would replay both. The
+ * floors, which are written before, record that what is left is no longer promised.
  */
 export function deletionOrder<T extends { readonly index: number; readonly offset?: number }>(
   objects: readonly T[],
@@ -179,7 +179,7 @@ export function deletionOrder<T extends { readonly index: number; readonly offse
   });
 }
 
-/** The inventory without what was written after `time`. */
+/** The inventory without objects that were written after `time`. */
 function inventoryAsOf(inventory: Inventory, time: number): Inventory {
   const there = (object: { readonly lastModified: number }): boolean => object.lastModified <= time;
   const generations = inventory.generations
@@ -208,18 +208,18 @@ function refusalsOf(inventory: Inventory, policy: RetentionPolicy, now: number, 
       from === NO_WAL ? undefined : missingIndex(generation, from, inventory.floors.get(generation.id) ?? 0);
     if (missing === undefined) continue;
     const place = `${generation.id}/${missing.toString(16).padStart(8, '0')}`;
-    const message = `WAL ${place} is missing inside the window; nothing is deleted until that is understood`;
+    const message = `WAL ${place} is missing inside the window; nothing is deleted until the cause is found`;
     refusals.push({ code: 'WINDOW_HOLE', message });
   }
   return refusals;
 }
 
-/** The first index at or after `from` that should be there and is not. Below the floor nothing need be there. */
+/** The first index at or after `from` that should be there and is not. Below the floor, no index has to be there. */
 function missingIndex({ snapshots, segments }: StockedGeneration, from: number, floor: number): number | undefined {
   if (snapshots.length === 0) return undefined;
   const starts = new Set(segments.filter(({ offset }) => offset === 0).map(({ index }) => index));
   const bases = new Set(snapshots.map(({ index }) => index));
-  // WAL before the first snapshot says that a snapshot is gone.
+  // WAL before the first snapshot shows that a snapshot is gone.
   const begin = Math.min(snapshots[0]!.index, segments[0]?.index ?? snapshots[0]!.index);
   const first = Math.max(from <= snapshots[0]!.index ? begin : from, floor);
   const last = Math.max(snapshots.at(-1)!.index - 1, segments.at(-1)?.index ?? -1);

@@ -1,15 +1,15 @@
 /** How long a replica's past is kept. */
 
 export interface RetentionPolicy {
-  /** Every moment of the last so many milliseconds can be restored. */
+  /** Milliseconds before now in which every moment can be restored. */
   readonly window: number;
-  /** Beyond the window: the newest snapshot of each of the last so many days (UTC) that have one. */
+  /** Beyond the window: so many days (UTC), the last that have a snapshot, of which the newest snapshot is kept. */
   readonly daily: number;
   /** The same for ISO weeks. */
   readonly weekly: number;
   /** The same for months (UTC). */
   readonly monthly: number;
-  /** Milliseconds for which nothing that a running restore may need is deleted. */
+  /** Milliseconds for which nothing is deleted that a running restore may need. */
   readonly grace: number;
 }
 
@@ -26,7 +26,7 @@ export const DEFAULT_RETENTION: RetentionPolicy = {
   grace: HOUR,
 };
 
-/** Fills in the defaults. Throws a RangeError that names the field. */
+/** Fills in the defaults. Throws a RangeError that names the wrong field and its value. */
 export function retentionPolicy(given: Partial<RetentionPolicy> = {}): RetentionPolicy {
   const policy = { ...DEFAULT_RETENTION, ...given };
   for (const [name, value] of Object.entries(policy)) {

@@ -1,4 +1,4 @@
-/** Retention: one sweep over one replica. Plans, records what is given up, deletes, proves it, and reports. */
+/** Retention: one sweep over one replica. Plans, records the floors, deletes, checks that it is gone, and reports. */
 import { writeFloors, readFloors, NO_WAL, type Floors } from '../catalogue/floors.ts';
 import { isKind } from '../terms/errors.ts';
 import { GENERATIONS, REPORTS } from '../terms/layout.ts';
@@ -16,7 +16,7 @@ export interface RetainOptions {
   readonly policy?: Partial<RetentionPolicy>;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Plans and reports, and changes nothing. */
+  /** Plans and reports, but changes nothing. */
   readonly dryRun?: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface RetainReport {
   readonly policy: RetentionPolicy;
   /** Whether nothing was changed because only a plan was asked for. */
   readonly dryRun: boolean;
-  /** Why nothing was deleted; empty when the plan was carried out. */
+  /** Why nothing was deleted; empty if the plan was carried out. */
   readonly refusals: readonly Refusal[];
   /** How much stays. */
   readonly kept: Amount;
@@ -62,15 +62,15 @@ const ABANDONED = 7 * 24 * 3_600_000;
 const PREFIX = `${REPORTS}retain-`;
 
 /**
- * Deletes what the policy no longer wants. Throws `missing` (nothing of a replica there), `corrupt` (an object that
- * must be read to decide is damaged; nothing is deleted then), `denied` or `unreachable` (RETENTION_STOPPED, with what
- * was deleted before already reported in the replica). Refusals are in the report, not thrown.
+ * Deletes what the policy no longer wants. Throws `missing` (there is no replica), `corrupt` (an object that decides what
+ * to delete is damaged; nothing is deleted then), `denied` or `unreachable` (RETENTION_STOPPED; what was deleted before
+ * is already reported in the replica). Refusals are in the report and are not thrown.
  */
 export async function retain(store: Store, options: RetainOptions): Promise<RetainReport> {
   const policy = retentionPolicy(options.policy);
   const { now } = options;
   if (!Number.isSafeInteger(now)) throw new RangeError(`now must be milliseconds since 1970, not ${now}`);
-  // Another sweep may be at it.
+  // Another sweep may be deleting at the same time.
   const inventory = await fromListing(async () => takeInventory(store, await loadTimeline(store)));
   const plan = planRetention(inventory, policy, now);
   const dryRun = options.dryRun === true;
@@ -113,7 +113,7 @@ interface Abandoned {
 
 const NO_UPLOADS: Abandoned = { aborted: 0, failures: [] };
 
-/** A courtesy: where it is not allowed or not known, lifecycle rules of the bucket do the same. */
+/** A courtesy: if it is denied or unsupported, lifecycle rules of the bucket do the same. */
 async function abortAbandoned(store: Store, now: number): Promise<Abandoned> {
   let aborted = 0;
   try {

@@ -1,4 +1,4 @@
-/** What a policy wants kept at a given moment, before any floor or grace. Pure. */
+/** What a policy wants to keep at a given moment, before any floor or grace period. Pure. */
 import { NO_WAL } from '../catalogue/floors.ts';
 import type { Inventory, StockedGeneration, StockedSnapshot } from './inventory.ts';
 import { periodOf, type Period, type RetentionPolicy } from './policy.ts';
@@ -6,14 +6,18 @@ import { periodOf, type Period, type RetentionPolicy } from './policy.ts';
 export interface Wanted {
   /** Snapshot keys, each with the reasons to keep it. */
   readonly snapshots: ReadonlyMap<string, readonly string[]>;
-  /** For each generation the index from which on its WAL is wanted. */
+  /** Generation → the first index whose WAL is wanted. */
   readonly walFrom: ReadonlyMap<string, number>;
-  /** Where the window's restores begin. */
+  /** The snapshot from which the beginning of the window is restored. */
   readonly base: StockedSnapshot;
   readonly baseGeneration: string;
 }
 
-/** Undefined when no generation has a snapshot. */
+/**
+ * Undefined if no generation has a snapshot.
+ *
+ * @param at milliseconds since 1970
+ */
 export function wantedAt(inventory: Inventory, policy: RetentionPolicy, at: number): Wanted | undefined {
   const generations = inventory.generations.filter(({ snapshots }) => snapshots.length > 0);
   const from = at - policy.window;
@@ -48,14 +52,15 @@ export function wantedAt(inventory: Inventory, policy: RetentionPolicy, at: numb
 }
 
 /**
- * Compaction writes a snapshot after the time of the state in it, and Litestream dates it by when it was written: were
- * it the window's base from its state's time on, Litestream could not restore the beginning of the window.
+ * Whether a snapshot can be the base at a time. Compaction writes a snapshot later than its state was captured, and
+ * Litestream dates it by when it was written. If it were the window's base from its state's time on, Litestream could
+ * not restore the beginning of the window.
  */
 function stoodAt({ time, lastModified }: StockedSnapshot, at: number): boolean {
   return Math.max(time, lastModified) <= at;
 }
 
-/** The latest state is never given up, however long ago it was captured. */
+/** The latest state is never deleted, however long ago it was captured. */
 function keepNewestChain(
   inventory: Inventory,
   keep: (snapshot: StockedSnapshot, reason: string) => void,

@@ -1,4 +1,4 @@
-/** A past state out of LTX files, open for reading single pages: the newest file that holds a page has it. */
+/** A past state from LTX files, open for reading single pages: each comes from the newest file that holds it. */
 import { withKey } from '../../terms/errors.ts';
 import { mapOrdered } from '../../runtime/map-ordered.ts';
 import { assertPages, type PastState } from './past-state.ts';
@@ -11,8 +11,8 @@ import { LtxPageIndex, unpackLtxPage } from '../../ltx/page-index.ts';
 const AHEAD = 8;
 
 /**
- * Opens a chain by the page indexes of its files. LTX has no checksums of single pages: what is read is proven only by
- * its packing; a restore, which reads whole files, checks theirs.
+ * Opens a chain by the page indexes of its files. LTX has no checksums of single pages, so a page is proven only by its
+ * compression. A restore reads whole files and checks their checksums.
  */
 export async function openLtxState(store: Store, chain: LtxChain, position: string, time: number): Promise<PastState> {
   const indexes: LtxPageIndex[] = [];
@@ -64,7 +64,7 @@ class LtxState implements PastState {
   async #page(page: number): Promise<Buffer> {
     const { files, headers } = this.#chain;
     for (let at = files.length - 1; at >= 0; at--) {
-      // A database that was once shorter and grew again: what no one wrote since is zeros.
+      // The database was once shorter and grew again: pages that nobody wrote since are zeros.
       if (page > headers[at]!.pages || page === lockPage(this.pageSize)) break;
       const place = this.#indexes[at]!.find(page);
       if (place === undefined) continue;

@@ -1,12 +1,10 @@
 /**
- * Single pages of a past state, without restoring it: the newest version in the WAL after the snapshot, else the
- * snapshot's block that holds it.
+ * Reads single pages of a past state without restoring it: from the WAL after the snapshot if that has the page,
+ * otherwise from the snapshot's block that holds it.
  *
- * Opening reads the WAL since the snapshot once, and nothing of the snapshot's pages; a page then costs its block and
- * the block's page hashes, two ranged requests, or nothing where they are held already. So the cost grows with the WAL
- * since the snapshot, which compaction bounds, and not with the database. One page of a database of 1 GiB with one
- * segment since its snapshot takes four requests and about a MiB, beyond listing and planning; each further segment adds
- * one request, all side by side. Memory: 24 MiB of pages, and some 50 bytes for each page of the WAL.
+ * Opening reads the WAL since the snapshot once, and none of the snapshot's pages. A page then costs two ranged requests,
+ * for its block and the block's page hashes, or nothing if they are already held. So the cost grows with the WAL since
+ * the snapshot, which compaction bounds, and not with the database.
  */
 import { corrupt, withKey } from '../../terms/errors.ts';
 import { firstPageSize, ForeignBlocks } from '../../objects/foreign-snapshot.ts';
@@ -39,9 +37,9 @@ const BLOCKS_AHEAD = 4;
 /**
  * Opens the state of a plan for reading single pages.
  *
- * Each page is compared with the hash recorded of it, and WAL frames with the WAL's own chain: damage to what is read is
- * found. That all pages together are the state that was live only a restore or `verify` proves, which read them all.
- * Snapshots that another program wrote have no block table: they are read from the start up to the page.
+ * Each page is compared with its recorded hash, and WAL frames with the WAL's own chain, so damage to what is read is
+ * found. Only a restore or `verify`, which read all pages, prove that they together are the state that was live.
+ * Snapshots that another program wrote have no block table, so they are read from the start up to the page.
  *
  * Throws `missing`, `corrupt`, `unreachable`, `denied`.
  */
@@ -77,7 +75,7 @@ class ReplicaState implements PastState {
   readonly #blocks: BlockSnapshot | ForeignBlocks;
   /** Bytes of a block of the snapshot, but for the last. */
   readonly #blockSize: number;
-  /** Pages from this one on are not the snapshot's. */
+  /** The first page that is not the snapshot's. */
   readonly #beyond: number;
   #closed = false;
 
@@ -130,11 +128,11 @@ class ReplicaState implements PastState {
     const { pageSize } = this;
     const segment = this.#places.segmentOf(page);
     if (segment !== undefined) return this.#cache.get(nameOf(page), pageSize, () => this.#fromWal(page, segment));
-    if (page >= this.#beyond) return Buffer.alloc(pageSize); // no one ever wrote it
+    if (page >= this.#beyond) return Buffer.alloc(pageSize); // nobody ever wrote it
     const block = Math.floor(((page - 1) * pageSize) / this.#blockSize);
     const raw = await this.#cache.get(`block ${block}`, this.#blockSize, () => this.#block(block));
     const at = (page - 1) * pageSize - block * this.#blockSize;
-    if (at + pageSize > raw.length) return Buffer.alloc(pageSize); // behind the end of another program's snapshot
+    if (at + pageSize > raw.length) return Buffer.alloc(pageSize); // after the end of another program's snapshot
     return raw.subarray(at, at + pageSize);
   }
 
@@ -151,7 +149,7 @@ class ReplicaState implements PastState {
     return raw;
   }
 
-  /** Reads a segment again, and keeps what else it has of the newest versions. */
+  /** Reads a segment again, and keeps the other pages whose newest version it holds. */
   async #fromWal(page: number, segment: SegmentRef): Promise<Buffer> {
     const { pageSize } = this;
     const { id } = this.#plan.generation;

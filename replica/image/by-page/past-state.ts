@@ -1,11 +1,11 @@
 /**
- * One committed state of a database's past, open for reading single pages: what lies in a bucket in any format, seen as
- * the database file it stands for.
+ * One committed state of a database's past, open for reading single pages: the database file, whatever the format in
+ * which the bucket holds it.
  */
 export interface PastState {
-  /** Which state: `generation/index/offset`, or how the format at hand spells its positions. */
+  /** Which state: `generation/index/offset`, or a position as the replica's own format writes it. */
   readonly position: string;
-  /** When it was captured, milliseconds since 1970; by the store's clock where nothing recorded it. */
+  /** When it was captured, milliseconds since 1970; by the store's clock if nothing recorded it. */
   readonly time: number;
   /** Bytes. */
   readonly pageSize: number;
@@ -13,15 +13,15 @@ export interface PastState {
   readonly pages: number;
 
   /**
-   * The page's bytes, the caller's to keep; page 1 is the first. Throws RangeError for a page that the database does not
-   * have, `corrupt` with the key of an object that is damaged, `missing` when one was deleted meanwhile, `unreachable`.
+   * The page's bytes, which the caller may keep; page 1 is the first. Throws RangeError for a page that the database does
+   * not have, `corrupt` with the key of a damaged object, `missing` if an object was deleted meanwhile, `unreachable`.
    */
   readPage(page: number): Promise<Buffer>;
 
-  /** Pages `first` to `first + count − 1`, one after the other: so many pages times the page size are held in memory. */
+  /** Pages `first` to `first + count − 1` in one buffer: `count` times the page size is held in memory. */
   readPages(first: number, count: number): Promise<Buffer>;
 
-  /** Frees what is held; reading throws TypeError from then on. The store stays open, it is the caller's. */
+  /** Frees what is held; from then on, reading throws TypeError. The store belongs to the caller and stays open. */
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Where the newest version of each page stands in a WAL, and its hash, so that a page can be read and proven later. */
+/** Where a WAL holds the newest version of each page, and its hash, so that a page can be read and proven later. */
 import { hashPage } from '../../format/xxhash.ts';
 import type { SegmentRef } from '../../objects/segment-reader.ts';
 import type { Frame } from '../../wal/cursor.ts';
@@ -41,7 +41,7 @@ export class WalPlaces {
     return slot === undefined ? undefined : this.#segments[this.#segment[slot]!];
   }
 
-  /** The pages whose newest version stands in a segment: `at` is the offset of a page in the segment's raw bytes. */
+  /** The pages whose newest version a segment holds; `at` is the page's offset in the segment's raw bytes. */
   in(segment: SegmentRef): { readonly page: number; readonly at: number; readonly hash: bigint }[] {
     const wanted = this.#segments.indexOf(segment);
     const found: { page: number; at: number; hash: bigint }[] = [];

@@ -1,9 +1,9 @@
 /**
- * Writes a past state into a file as fast as the disk takes it. The WAL is read once whatever its size: its pages gather
- * in memory, and what that does not hold is written to where it belongs. The snapshot's blocks are fetched side by side
- * and in any order; threads begin with them while the WAL is still being read, and the rest is written with the pages
- * that are held, and without those that the file has. So each byte of the file is written about once, and memory is
- * bounded: the blocks under way, the budget for WAL pages, and nine bytes for each page of the database.
+ * Writes a past state into a file as fast as the disk takes it. The WAL is read once, whatever its size: its pages are
+ * collected in memory, and pages that do not fit are written to their place. The snapshot's blocks are fetched
+ * concurrently and in any order. Threads begin with them while the WAL is still read; the other blocks are written with
+ * the pages that are held, and without those that the file already has. So each byte of the file is written about once.
+ * Memory is bounded: the blocks under way, the budget for WAL pages, and nine bytes for each page of the database.
  */
 import { BlockRestorer } from './block-restorer.ts';
 import { firstPageSize } from '../../objects/foreign-snapshot.ts';
@@ -21,18 +21,18 @@ import { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './target-file.ts';
 
 /**
- * Bytes of WAL pages held in memory: a share of what is free, within bounds; and at least `ofAll` where that holds all of
- * them, since each page that is written by itself, with the blocks around it in pieces, costs more than its bytes.
+ * Bytes of WAL pages held in memory: a share of what is free, within bounds. At least `ofAll` if that holds all pages,
+ * because a page written by itself, with the blocks around it in pieces, costs more than its bytes.
  */
 const WRITE_MEMORY = { share: 1 / 32, least: 16 << 20, most: 128 << 20, ofAll: 32 << 20 };
 
 /** How a state is written into a file. */
 export interface ImageWriteOptions {
-  /** Bytes of WAL pages held in memory; by default what the machine has free, from 16 to 128 MiB. */
+  /** Bytes of WAL pages held in memory. @default a 32nd of the free memory, from 16 to 128 MiB */
   readonly memory?: number;
-  /** Threads that decode beside the main one; by default what the machine has, where it pays. */
+  /** Threads that decode beside the main one. @default as many as the machine has processors for, if they pay */
   readonly threads?: number;
-  /** Called now and then with bytes written so far and in all; in all is undefined while it is not known. */
+  /** Called now and then with bytes written so far and in all; the latter is undefined until it is known. */
   readonly onProgress?: (done: number, total: number | undefined) => void;
 }
 
@@ -43,9 +43,9 @@ export interface WrittenImage extends ImageResult {
 }
 
 /**
- * Writes the state of a plan into an empty file, and compares all of its pages with the recorded checksum: the file is
- * worth nothing unless this returns. `snapshot` is the plan's. Throws `corrupt`, `point`, `missing`, `unreachable`, and
- * what the file throws.
+ * Writes the state of a plan into an empty file, and compares all of its pages with the recorded checksum. Do not use
+ * the file unless this returns. `snapshot` is the plan's. Throws `corrupt`, `point`, `missing`, `unreachable`, and what
+ * the file throws.
  */
 export async function writeImage(
   store: Store,
@@ -97,7 +97,7 @@ export async function writeImage(
   };
 }
 
-/** By what the listing tells of the WAL's length; of the last segment of an index, only the stored bytes are known. */
+/** Estimates the WAL's length from the listing, which knows only the stored bytes of an index's last segment. */
 function memoryFor({ indexes }: RestorePlan): number {
   const ends = indexes.map(({ segments }) => segments.at(-1)).map((last) => (last === undefined ? 0 : last.offset + 2 * last.size)); // prettier-ignore
   const bytes = ends.reduce((sum, end) => sum + end, 0);

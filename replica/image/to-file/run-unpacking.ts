@@ -1,11 +1,11 @@
-/** What is done to a run of a snapshot's blocks on its way into a file: CRC, decoding, the WAL's pages, a hash for each. */
+/** Unpacks a run of a snapshot's blocks for a file: checks the CRCs, decodes, lays the WAL's pages over, hashes each page. */
 import { crc32 } from '../../runtime/crc32.ts';
 import { corrupt } from '../../terms/errors.ts';
 import { decoderOf } from '../../format/block-decoders.ts';
 import { blockBuffer, hashBlockBuffer } from '../../format/block-buffer.ts';
 import type { CodecName } from '../../terms/layout.ts';
 
-/** Whose a page is: the snapshot's; nothing's that belongs into the file, or in it already; one of the patches. */
+/** Where a page comes from: the snapshot; nowhere, since the file has it already or does not need it; a patch. */
 export const PAGE = { snapshot: 0, passedOver: 1, patched: 2 } as const;
 
 /** What the trailer says of one block. */
@@ -19,7 +19,7 @@ export interface PackedBlock {
   readonly rawLength: number;
 }
 
-/** Blocks that lie one after the other, and what becomes of their pages. */
+/** Blocks that are stored one after the other, and what happens to their pages. */
 export interface PackedRun {
   readonly codec: CodecName;
   readonly pageSize: number;
@@ -29,21 +29,21 @@ export interface PackedRun {
   readonly blocks: readonly PackedBlock[];
   /** One of PAGE for each page. */
   readonly pages: Uint8Array;
-  /** The content of each that is patched, in order. */
+  /** The content of each page that is patched, in order. */
   readonly patches: readonly Uint8Array[];
 }
 
-/** Pages next to each other that go into the file. */
+/** Adjacent pages that are written into the file. */
 export interface Piece {
   readonly bytes: Buffer;
-  /** In the file. */
+  /** Bytes from the start of the file. */
   readonly position: number;
 }
 
 /**
- * Unpacks a run block by block, and yields what is to be written. A piece is valid until the next is asked for, and only
- * as long as this thread unpacks nothing else; `into`, which has space for a whole block, makes the latter no matter. The
- * hash of each page that was yielded is put into `hashes`. Throws `corrupt`.
+ * Unpacks a run block by block, and yields what must be written. A piece is valid until the next one is requested, and
+ * only as long as this thread unpacks nothing else. With `into`, a buffer for a whole block, the second limit does not
+ * apply. The hash of each page is put into `hashes`. Throws `corrupt` (SNAPSHOT_BLOCK_CRC, or what the decoder throws).
  */
 export function* unpackRun(run: PackedRun, stored: Buffer, hashes: BigUint64Array, into?: Buffer): Generator<Piece> {
   const { pageSize, firstPage, pages } = run;

@@ -1,4 +1,4 @@
-/** The pages of a snapshot that can only be read from its start: those that are still its own, into a file that has the WAL's. */
+/** Writes a snapshot that can only be read from its start into a file that already has the WAL's pages. */
 import type { PageHashes } from '../../format/page-hashes.ts';
 import { hashPage } from '../../format/xxhash.ts';
 import type { OpenSnapshot } from '../../objects/snapshot-reader.ts';
@@ -12,7 +12,7 @@ export class StreamedBase {
   readonly #hashes: PageHashes;
   readonly #wal: WalWriter | undefined;
   readonly #progress: WriteProgress;
-  /** Pages behind this one are not the snapshot's. */
+  /** Pages after this one are not the snapshot's. */
   readonly #last: number;
 
   constructor(
@@ -29,7 +29,7 @@ export class StreamedBase {
     this.#progress = progress;
   }
 
-  /** Answers how many pages it has seen: where there is no WAL, all that the snapshot has. */
+  /** Writes the pages that are still the snapshot's. Returns how many it has read: all, if there is no WAL. */
   async write(snapshot: OpenSnapshot): Promise<number> {
     const { pageSize } = this.#hashes;
     let seen = 0;

@@ -1,26 +1,27 @@
-/** A file that is written at many places, and goes to the disk while it is. */
+/** A file that is written at many places, and synced to the disk meanwhile. */
 import { writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { BackgroundSync } from '../../runtime/background-sync.ts';
 
-/** Asking another thread takes longer than copying so few bytes into the system's cache. */
+/** Copying so few bytes into the system's cache is faster than asking another thread to do it. */
 const SMALL = 64 << 10;
-/** Bytes after which the disk is set to work. */
+/** Bytes after which a sync is started. */
 const SYNC_EVERY = 64 << 20;
 
 /** What a past state is written into, in any order. */
 export interface PageFile {
   /** Writes to different places may run side by side. */
   write(bytes: Buffer, position: number): Promise<void>;
-  /** Where threads may write by themselves, if they may; what they wrote is to be told. Negative: nowhere. */
+  /** Where threads may write by themselves; undefined if they must not, negative for nowhere. */
   readonly fd?: number;
+  /** Must be told how many bytes threads wrote. */
   /** Told of bytes that a thread wrote by itself. */
   wrote?(bytes: number): void;
-  /** Cuts it off, or fills it up with zeros. */
+  /** Cuts the file off at `length` bytes, or fills it up with zeros. */
   truncate(length: number): Promise<void>;
 }
 
-/** For whoever wants the proof and not the file. */
+/** For callers that want the proof and not the file. */
 export const NOWHERE: PageFile = {
   fd: -1,
   write: () => Promise.resolve(),
@@ -60,7 +61,7 @@ export class TargetFile implements PageFile {
     await this.#file.truncate(length);
   }
 
-  /** Waits for what is under way. What was written is only durable after a sync of its own. */
+  /** Waits for the sync under way. What was written is durable only after another sync. */
   async settle(): Promise<void> {
     await this.#sync.settle();
   }

@@ -1,4 +1,4 @@
-/** Threads that fetch, unpack and write runs of blocks, where the machine has processors for them. */
+/** Threads that fetch, unpack and write runs of blocks, if the machine has processors for them. */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
@@ -9,43 +9,43 @@ import type { ReadTicket } from '../../store/read-ticket.ts';
 
 /** Two are as fast as most disks and networks; each takes some 50 MiB. */
 const MOST_THREADS = 3;
-/** Runs under way in each: as many as latency wants. */
+/** Runs under way in each thread, so that fetching hides the latency. */
 const RUNS_IN_THREAD = 4;
-/** Threads take some 50 ms to start: as long as so many blocks take in one. */
+/** Threads take some 50 ms to start, as long as one thread needs for so many blocks. */
 const WORTH_BLOCKS = 48;
 
-/** Threads that pay for a snapshot of so many blocks. */
+/** How many threads pay for a snapshot of so many blocks. */
 export function worthwhileThreads(blocks: number): number {
   const processors = availableParallelism();
-  // The main thread has a processor of its own; and where there are few, there is little memory.
+  // The main thread needs a processor of its own, and machines with few processors have little memory.
   return blocks < WORTH_BLOCKS ? 0 : Math.min(processors - 1, MOST_THREADS);
 }
 
-/** Told to a thread that has done its work. */
+/** Sent to a thread that has done its work. */
 export const END = 'end';
-/** Milliseconds that what is under way in a thread may take until then. */
+/** Milliseconds that a thread may take to finish its work before it is terminated. */
 const MOST_TO_END = 5000;
 
 export interface RunRequest {
   readonly id: number;
   readonly run: Omit<PackedRun, 'patches'>;
-  /** One after the other. */
+  /** All patches, one after the other. */
   readonly patches: Uint8Array<ArrayBuffer>;
   /** The stored bytes, or where they are. */
   readonly source: ReadTicket | Uint8Array;
-  /** The file to write to; negative: nowhere. */
+  /** The file to write to; negative for nowhere. */
   readonly fd: number;
 }
 
 export interface RunAnswer {
   readonly id: number;
-  /** One for each page that was written; undefined where the run failed. */
+  /** One for each page of the run; undefined if the run failed. */
   readonly hashes: BigUint64Array<ArrayBuffer> | undefined;
 }
 
 interface Thread {
   readonly worker: Worker;
-  /** Whether it has started: it has answered. */
+  /** True as soon as it has answered once. */
   started: boolean;
   readonly pending: Map<number, (hashes: BigUint64Array | undefined) => void>;
 }
@@ -62,14 +62,14 @@ export class UnpackingPool implements AsyncDisposable {
     }
   }
 
-  /** How many runs it takes at a time; none without threads. */
+  /** How many runs it takes at a time; 0 without threads. */
   get lanes(): number {
     return this.#threads.length * RUNS_IN_THREAD;
   }
 
   /**
-   * Writes a run into a file, and answers the hashes of the pages it wrote; undefined where that failed or there is no
-   * thread: then the file is as it was, but for pages that are to be written again.
+   * Writes a run into a file, and returns the hashes of the run's pages. Returns undefined if that failed or there is no
+   * thread; pages of the run may then have been written, and must be written again.
    */
   async unpack(run: PackedRun, source: RunRequest['source'], fd: number): Promise<BigUint64Array | undefined> {
     const [first, ...others] = this.#threads;
@@ -97,7 +97,7 @@ export class UnpackingPool implements AsyncDisposable {
       pending.get(id)?.(hashes);
       pending.delete(id);
     });
-    // A thread that cannot start, or dies, is done without.
+    // If a thread cannot start, or dies, the work goes on without it.
     const gone = (): void => {
       const at = this.#threads.indexOf(thread);
       if (at >= 0) this.#threads.splice(at, 1);
@@ -110,7 +110,7 @@ export class UnpackingPool implements AsyncDisposable {
   }
 }
 
-/** Into memory of their own, which can be given away. */
+/** Copies the pages into memory of their own, which can be transferred. */
 function joined(pages: readonly Uint8Array[], pageSize: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(pages.length * pageSize);
   pages.forEach((page, i) => {
@@ -120,8 +120,8 @@ function joined(pages: readonly Uint8Array[], pageSize: number): Uint8Array<Arra
 }
 
 /**
- * Lets a thread end by itself; one that is ended from outside while it starts or reads can take the process with it. One
- * that has nothing left to do is not waited for.
+ * Lets a thread end by itself, because terminating it while it starts or reads can crash the process. A thread that has
+ * nothing left to do is not waited for.
  */
 async function end({ worker, pending, started }: Thread): Promise<void> {
   const gone = new Promise((resolve) => worker.once('exit', resolve));

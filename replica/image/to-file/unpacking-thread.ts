@@ -1,6 +1,6 @@
 /**
- * Fetches, unpacks and writes runs of blocks off the main thread. A run that fails, for whatever reason, is left to the
- * main thread, which tries again and whose error says more.
+ * Fetches, unpacks and writes runs of blocks outside the main thread. If a run fails, for whatever reason, the main
+ * thread tries again, and its error says more.
  */
 import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
@@ -10,9 +10,9 @@ import { END, type RunAnswer, type RunRequest } from './unpacking-pool.ts';
 
 const port = parentPort!;
 const reader = new TicketReader();
-/** Memory of runs that are done, for those that come. */
+/** Memory of finished runs, reused for later ones. */
 const spare: Buffer[] = [];
-/** What runs have at most, but for odd ones. */
+/** Bytes that all runs but unusual ones fit into. */
 const USUAL_RUN = 2 << 20;
 
 port.on('message', (message: RunRequest | typeof END) => {

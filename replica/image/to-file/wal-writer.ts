@@ -1,4 +1,4 @@
-/** Writes the pages of a WAL to where they belong in a file. */
+/** Writes the pages of a WAL to their places in a file. */
 import type { PageHashes } from '../../format/page-hashes.ts';
 import { hashPage } from '../../format/xxhash.ts';
 import { forEachConcurrent } from '../../runtime/for-each-concurrent.ts';
@@ -8,25 +8,26 @@ import type { Frame } from '../../wal/cursor.ts';
 import type { WriteProgress } from './write-progress.ts';
 import type { PageFile } from './target-file.ts';
 
-/** Bytes written at once, where pages follow each other. */
+/** Most bytes of one write of adjacent pages. */
 const MOST_AT_ONCE = 1 << 20;
+/** Writes under way at a time. */
 const WRITES = 8;
 
-/** The blocks of the snapshot, where they are written into the same file while the WAL is read. */
+/** The snapshot's blocks, which are written into the same file while the WAL is read. */
 export interface BlocksBelow {
   /** The highest page that one of them may have written, or will. */
   readonly reach: number;
-  /** Those that are begun from now on leave the pages alone that lie behind so many, or that the WAL's writer has. */
+  /** Blocks that are begun from now on are written without pages after `pages`, and without those of the WAL's writer. */
   limit(pages: number): void;
   /**
-   * Resolves when none is under way; none is begun until `resume`, since what is written to one file side by side waits
-   * for each other, and small writes more than they take.
+   * Resolves when no block is under way. None is begun until `resume`, because concurrent writes to one file wait for
+   * each other, and small writes wait longer than they take.
    */
   pause(): Promise<void>;
   resume(): void;
 }
 
-/** Pages gather in memory, so that of those that change often only few versions are written, and runs of them at once. */
+/** Collects pages in memory, so that few versions of a page that changes often are written, and adjacent pages at once. */
 export class WalWriter implements WalSink {
   readonly #file: PageFile;
   readonly #hashes: PageHashes;
@@ -36,7 +37,7 @@ export class WalWriter implements WalSink {
   /** The highest page written so far. */
   #reach = 0;
 
-  /** @param memory bytes of pages to gather */
+  /** @param memory bytes of pages to collect */
   constructor(file: PageFile, hashes: PageHashes, memory: number, progress: WriteProgress, below?: BlocksBelow) {
     this.#file = file;
     this.#hashes = hashes;
@@ -77,12 +78,12 @@ export class WalWriter implements WalSink {
     return this.#overlay.content(page);
   }
 
-  /** Writes what is in memory, but for pages that are left to whoever asks for what is held. */
+  /** Writes the pages in memory, except those that `leave` names: the caller writes them, see `held`. */
   async finish(leave: (page: number) => boolean = () => false): Promise<void> {
     await this.#write(leave);
   }
 
-  /** Gives the memory back. Which pages there are stays known. */
+  /** Gives the memory back. It stays known which pages there are. */
   close(): void {
     this.#overlay.close();
   }
@@ -119,7 +120,7 @@ export class WalWriter implements WalSink {
     if (run !== undefined) yield run;
   }
 
-  /** What was written behind the new end must read as zeros should the database grow again. */
+  /** Cuts the file off. Pages after the new end must read as zeros if the database grows again. */
   async #cut(pages: number): Promise<void> {
     const reach = Math.max(this.#reach, this.#below?.reach ?? 0);
     this.#below?.limit(pages);

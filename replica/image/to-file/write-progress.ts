@@ -1,6 +1,6 @@
-/** How far the writing of a past state is, as its caller is told. */
+/** Tells the caller how far the writing of a past state is. */
 export class WriteProgress {
-  /** Bytes in all; undefined while that is not known. */
+  /** Bytes in all; undefined until that is known. */
   total: number | undefined;
   readonly #tell: ((done: number, total: number | undefined) => void) | undefined;
   #done = 0;
