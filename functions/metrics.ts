@@ -4,20 +4,24 @@
  * Powertools puts a `service` dimension on everything.
  */
 
-export type MetricName =
-  | 'Compactions'
-  | 'CompactionFailed'
-  | 'DatabasesSwept'
-  | 'RetentionRefused'
-  | 'RetentionFailed'
-  | 'BackupAge'
-  | 'Restores'
-  | 'RestoreFailed'
-  | 'DrillPassed'
-  | 'DrillFailed';
+/** Every metric that the functions publish. */
+export const METRIC_NAMES = [
+  'Compactions',
+  'CompactionFailed',
+  'DatabasesSwept',
+  'RetentionRefused',
+  'RetentionFailed',
+  'BackupAge',
+  'Restores',
+  'RestoreFailed',
+  'DrillPassed',
+  'DrillFailed',
+] as const;
+
+export type MetricName = (typeof METRIC_NAMES)[number];
 
 export interface Metrics {
-  /** One of something happened. With a zero, it is on record that it did not. */
+  /** Adds `value` to a count. A zero puts on record that nothing happened. */
   count(name: MetricName, value: number): void;
   /** Seconds, for all databases together and for this one. */
   age(name: MetricName, seconds: number, database: string): void;
@@ -25,7 +29,7 @@ export interface Metrics {
 
 export interface MetricsOptions {
   readonly namespace: string;
-  /** Whether ages also get a `Database` dimension: each is a custom metric of its own, and has its price. */
+  /** Whether ages also get a `Database` dimension: CloudWatch charges for each as a custom metric. */
   readonly perDatabase: boolean;
   readonly now: () => number;
   readonly write: (line: string) => void;

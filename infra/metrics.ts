@@ -1,17 +1,21 @@
-/** The metrics that the functions publish, as CloudWatch finds them. */
+/** The functions' own metrics, as CloudWatch finds them. */
 import type { Duration } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
-export type MetricName =
-  | 'BackupAge'
-  | 'DatabasesSwept'
-  | 'RetentionRefused'
-  | 'CompactionFailed'
-  | 'DrillFailed'
-  | 'DrillPassed'
-  | 'RestoreFailed';
+/** The metrics that alarms and dashboard show: some of those that the functions publish, by the same names. */
+export const METRIC_NAMES = [
+  'BackupAge',
+  'DatabasesSwept',
+  'RetentionRefused',
+  'CompactionFailed',
+  'DrillFailed',
+  'DrillPassed',
+  'RestoreFailed',
+] as const;
 
-/** Over all databases. */
+export type MetricName = (typeof METRIC_NAMES)[number];
+
+/** A metric over all databases: without dimensions, as the functions publish it. */
 export function metric(
   namespace: string,
   metricName: MetricName,
