@@ -73,7 +73,7 @@ export default {
     forbid('cli', { path: '^cli/' }, { path: '^(functions|infra|test|bench|examples)/' }),
     forbid(
       'cli-rooms',
-      { path: '^cli/(report|lambda)/' },
+      { path: '^cli/(report|lambda|terminal)/' },
       { path: '^cli/commands/' },
       'commands stand on reports, not the other way round',
     ),

@@ -1,4 +1,4 @@
-/** One command's operands and flags, read from the command line and held against what the command knows. */
+/** One command's operands and flags, parsed and checked against what the command takes. */
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../replica/terms/units.ts';
 import type { CommandShape, Flag, Operand } from './command-shape.ts';
@@ -7,7 +7,7 @@ import { nearest } from './nearest.ts';
 
 /** Flags that every command has. */
 export const COMMON_FLAGS = {
-  json: { help: 'print JSON: one document, or one a line from commands that go on' },
+  json: { help: 'print JSON: one document, or one a line from commands that run on' },
   help: { short: 'h', help: 'show this help' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
@@ -24,7 +24,7 @@ export class CommandLine {
     return this.#operands[index]!;
   }
 
-  /** Undefined for an optional one that was left out. */
+  /** Undefined if it is optional and was left out. */
   optionalOperand(index: number): string | undefined {
     return this.#operands[index];
   }
@@ -39,7 +39,7 @@ export class CommandLine {
     return value === true ? undefined : value;
   }
 
-  /** Throws a UsageError when the flag was not given. */
+  /** Throws a UsageError if the flag was not given. */
   required(name: string, placeholder: string): string {
     const value = this.text(name);
     if (value === undefined) throw new UsageError(`--${name} <${placeholder}> is missing`);
@@ -81,7 +81,7 @@ export class CommandLine {
 
 /**
  * Reads what follows the command's name. Throws a UsageError that names what is wrong, and the nearest known flag.
- * With --help or -h, whatever else is there is not checked.
+ * With --help or -h, nothing else is checked.
  */
 export function parseCommandLine(command: CommandShape, args: readonly string[]): CommandLine {
   const known: Readonly<Record<string, Flag>> = { ...command.flags, ...COMMON_FLAGS };
@@ -103,9 +103,9 @@ export function parseCommandLine(command: CommandShape, args: readonly string[])
     const { name, rawName } = token;
     const flag = Object.hasOwn(known, name) ? known[name] : undefined;
     if (flag === undefined) throw new UsageError(unknownFlag(command, rawName, known));
-    if (flags.has(name)) throw new UsageError(`${rawName} is given twice`);
+    if (flags.has(name)) throw new UsageError(`${rawName} was given twice`);
     if (flag.value === undefined) {
-      if (token.value !== undefined) throw new UsageError(`${rawName} takes no value; it was given ${token.value}`);
+      if (token.value !== undefined) throw new UsageError(`${rawName} takes no value; it got ${token.value}`);
       flags.set(name, true);
       continue;
     }
@@ -133,7 +133,7 @@ function checkOperands(command: CommandShape, operands: readonly string[]): void
   const missing = command.operands[operands.length];
   if (missing !== undefined && missing.optional !== true) throw missingOperand(missing);
   const extra = operands[command.operands.length];
-  if (extra !== undefined) throw new UsageError(`${JSON.stringify(extra)} is one operand too many`);
+  if (extra !== undefined) throw new UsageError(`${JSON.stringify(extra)} is one operand more than the command takes`);
   const empty = command.operands.find((_, i) => operands[i] === '');
   if (empty !== undefined) throw new UsageError(`<${empty.name}> is empty`);
 }

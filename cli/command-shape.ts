@@ -1,22 +1,22 @@
-/** What a command line may hold: what the parser and the help need to know of a command. */
+/** What a command line may hold: what the parser and the help need to know about a command. */
 
 export interface Operand {
   readonly name: string;
   readonly help: string;
-  /** May be left out; only the last ones may. The command says when. */
+  /** Can be left out. Only the last operands can; the command decides when. */
   readonly optional?: boolean;
 }
 
 export interface Flag {
-  /** What stands for the value in the help; a flag without it is a switch. */
+  /** Stands for the value in the help. A flag without it is a switch. */
   readonly value?: string;
   readonly short?: string;
   readonly help: string;
-  /** What holds when the flag is not given; for the help. */
+  /** The value if the flag is not given, as the help shows it. */
   readonly default?: string;
 }
 
-/** What a command is called and takes. */
+/** The name of a command, and what it takes. */
 export interface CommandShape {
   readonly name: string;
   readonly operands: readonly Operand[];

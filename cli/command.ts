@@ -1,11 +1,11 @@
-/** What a command of `seawall` is: its shape on the command line, and what it does. */
+/** What a command of `seawall` is: its operands and flags, and what it does. */
 import type { CommandLine } from './command-line.ts';
 import type { CommandShape } from './command-shape.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { JsonDocument } from './json.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
-/** What a command found, for programs and for people; printed once, when it has ended. */
+/** The result of a command, for programs and for people. It is printed once, when the command has ended. */
 export interface Report {
   readonly exitCode: ExitCode;
   readonly document: JsonDocument;
@@ -17,6 +17,6 @@ export interface Command extends CommandShape {
   /** Paragraphs of the command's own help. */
   readonly details: readonly string[];
   readonly examples: readonly { readonly line: string; readonly says: string }[];
-  /** Commands that run for long print as they go, JSON as one document a line, and return only an exit code. */
+  /** A command that runs for long prints as it goes (JSON: one document a line) and returns only an exit code. */
   run(line: CommandLine, terminal: Terminal): Promise<Report | ExitCode>;
 }

@@ -7,22 +7,22 @@ export const EXIT = {
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
-  /** There is nothing there, or the asked point cannot be restored. */
+  /** There is nothing there, or the point asked for cannot be restored. */
   nothing: 3,
-  /** Bytes that are there are not what they must be. */
+  /** Stored bytes are not what they must be. */
   corrupt: 4,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** A wrong command line: an unknown flag, a missing operand, a value that is none. */
+/** A wrong command line: an unknown flag, a missing operand, an invalid value. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
 /**
- * Runs what interprets the command line. A TypeError or RangeError from there is the caller's mistake; from anywhere
- * else it would be a bug of ours, and must not be shown as theirs.
+ * Runs work that interprets the command line. A TypeError or RangeError from it is a mistake on the command line; from
+ * anywhere else it is a bug of ours and must not be shown as a usage error.
  */
 export async function interpret<T>(work: () => T | Promise<T>): Promise<T> {
   try {

@@ -17,15 +17,15 @@ export function failureDocument(error: unknown): JsonDocument {
   return { kind: 'unknown', code: typeof code === 'string' ? code : 'UNKNOWN', message };
 }
 
-/** For people. Of a failure nobody foresaw, the stack too: it is a bug, and that is what a report needs. */
+/** For people. An unexpected failure is a bug, so its stack is added for the report. */
 export function failureMessage(error: unknown): string {
   if (error instanceof SeawallError || error instanceof UsageError || error instanceof Interrupted)
     return error.message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `an error that seawall did not foresee; please report it\n${stack}`;
+  return `unexpected error, a bug in seawall; please report it\n${stack}`;
 }
 
-/** What to do next, one command or sentence a line. Most messages say it themselves. */
+/** What to do next, one command or sentence a line. Most messages say it already. */
 export function hintsFor(error: unknown, command: string, line: CommandLine | undefined): readonly string[] {
   if (error instanceof UsageError) {
     return [`seawall ${command === '' ? '' : `${command} `}--help shows what there is`];
@@ -65,7 +65,7 @@ function nearPoints(facts: ErrorFacts, line: CommandLine, replica: string): read
     .map((point) => `seawall restore ${replica} -o ${quoted(output ?? 'restored.db')} --at ${point}`);
 }
 
-/** As a POSIX shell takes it back. */
+/** Quotes a word for a POSIX shell. */
 export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,4 +1,4 @@
-/** The help texts, made from what the commands say of themselves. */
+/** The help texts, made from each command's description of itself. */
 import type { Command } from './command.ts';
 import type { Flag } from './command-shape.ts';
 import { COMMON_FLAGS } from './command-line.ts';
@@ -6,7 +6,7 @@ import { COMMON_FLAGS } from './command-line.ts';
 const WIDTH = 100;
 
 const REPLICA_HELP = `A replica is a folder (./bucket, file:///srv/bucket/app) or a place in S3
-(s3://bucket/prefix?region=…&endpoint=…). Credentials come from where the AWS tools find them.`;
+(s3://bucket/prefix?region=…&endpoint=…). Credentials are found as the AWS tools find them.`;
 
 export function overview(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
@@ -17,11 +17,11 @@ export function overview(commands: readonly Command[]): string {
     '',
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     '',
-    'seawall <command> --help tells more of one, with examples. seawall --version prints the version.',
+    'seawall <command> --help shows the flags of one command, with examples. seawall --version prints the version.',
     '',
     REPLICA_HELP,
     '',
-    'Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing there or point unreachable, 4 corrupt.',
+    'Exit codes: 0 success, 1 failure, 2 wrong usage, 3 nothing there or point not restorable, 4 corrupt.',
   ].join('\n');
 }
 

@@ -1,4 +1,4 @@
-/** Signals that ask a command to end, and the tidy way out. */
+/** Signals that ask a command to end, and how it ends cleanly. */
 
 export type EndSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 
@@ -6,7 +6,7 @@ const SIGNALS: readonly EndSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** How long a step may take to clean up after itself, milliseconds. */
 const CLEAN_UP = 5000;
 
-/** Thrown from inside the work, so that it undoes what is half done. */
+/** Thrown inside the work, so that it undoes what is half done. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly signal: EndSignal;
@@ -35,7 +35,7 @@ function onSignals(first: (signal: EndSignal) => void, again: (signal: EndSignal
 }
 
 /**
- * The wish to end, as an AbortSignal for those who go on for long; its reason is {@link Interrupted}. A second signal
+ * A request to end, as an AbortSignal for work that runs for long; its reason is {@link Interrupted}. A second signal
  * ends the process at once.
  */
 export class EndRequest implements Disposable {
@@ -63,7 +63,7 @@ export class EndRequest implements Disposable {
   }
 }
 
-/** Ends this process as the signal would have, so that shells and supervisors see that it did. */
+/** Ends this process as the signal would have, so that shells and supervisors see the signal as the cause. */
 export function dieOf(signal: EndSignal): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
@@ -71,7 +71,7 @@ export function dieOf(signal: EndSignal): void {
 
 /**
  * Makes work that reports progress interruptible: after a signal the next report throws {@link Interrupted}, and the
- * work cleans up behind itself. A second signal, or work that does not come to a report, ends the process at once.
+ * work cleans up after itself. A second signal ends the process at once; so does work that reports nothing for 5 s.
  */
 export class Interruptible implements Disposable {
   #signal: EndSignal | undefined;
@@ -83,7 +83,7 @@ export class Interruptible implements Disposable {
     }, CLEAN_UP);
   }, dieOf);
 
-  /** The same reports, which throw after a signal. */
+  /** Returns the same function, except that it throws after a signal. */
   wrap<A extends readonly unknown[]>(report: (...progress: A) => void): (...progress: A) => void {
     return (...progress) => {
       if (this.#signal !== undefined) throw new Interrupted(this.#signal);

@@ -1,4 +1,4 @@
-/** The `seawall` command: finds the command that is meant, runs it, and reports how it went. */
+/** The `seawall` command: finds the command, runs it, and prints its result. */
 import '../replica/runtime/require-node.ts';
 import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -9,12 +9,12 @@ import { failureDocument, failureMessage, hintsFor } from './failure.ts';
 import { helpOf, overview } from './help.ts';
 import { dieOf, Interrupted } from './interruption.ts';
 import { nearest } from './nearest.ts';
-import { Terminal } from './terminal.ts';
+import { Terminal } from './terminal/terminal.ts';
 
-// Most of what is allocated here dies at once; a young generation that grows only costs memory (some 100 MB).
+// Most allocations here die at once, so a larger young generation would only cost memory (some 100 MB).
 setFlagsFromString('--semi-space-growth-factor=1');
 
-/** Each is loaded only when it is needed: together they take as long as most of them run. */
+/** Each command is loaded only when it is needed: loading all of them takes as long as most of them run. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ship: async () => (await import('./commands/ship.ts')).shipCommand,
   restore: async () => (await import('./commands/restore.ts')).restoreCommand,
@@ -40,7 +40,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     return EXIT.ok;
   }
   if (first === undefined) {
-    if (terminal.json) return fail(terminal, new UsageError('no command is given'), '');
+    if (terminal.json) return fail(terminal, new UsageError('no command was given'), '');
     stderr.write(`${await overviewOfAll()}\n`);
     return EXIT.usage;
   }
@@ -87,7 +87,7 @@ function fail(terminal: Terminal, error: unknown, command: string, line?: Comman
 }
 
 function unknownCommand(name: string): string {
-  if (name.startsWith('-')) return `unknown flag ${name} before a command`;
+  if (name.startsWith('-')) return `unknown flag ${name} before the command`;
   const meant = nearest(name, Object.keys(COMMANDS));
   return `unknown command ${JSON.stringify(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }
@@ -98,7 +98,7 @@ async function packageVersion(): Promise<string> {
     const text = await readFile(new URL(above, import.meta.url), 'utf8').catch(() => undefined);
     if (text !== undefined) return (JSON.parse(text) as { readonly version: string }).version;
   }
-  throw new Error('the package.json of seawall is not there');
+  throw new Error('the package.json of seawall is missing');
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -12,22 +12,22 @@ import type { CompactionChoice } from './policy-flags.ts';
 import { retentionWords, retentionDocument, retentionExit } from './report/retention.ts';
 import { EXIT, exitCodeOf, type ExitCode } from './exit-codes.ts';
 import { failureDocument, failureMessage } from './failure.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 import { counted } from './report/wording.ts';
 
 export interface MaintenanceOptions {
   readonly compaction: CompactionChoice;
   readonly retention: RetentionPolicy;
-  /** Also tells of databases and rounds where there was nothing to do. */
+  /** Also prints databases and rounds in which there was nothing to do. */
   readonly verbose: boolean;
-  /** When aborted, the present step is finished and nothing new is begun. */
+  /** After it is aborted, the current step is finished and no other is begun. */
   readonly signal: AbortSignal;
 }
 
 export interface Round {
   readonly databases: number;
   readonly failed: number;
-  /** `corrupt` when any database is, else `failed` when any failed. */
+  /** `corrupt` if any database is corrupt, else `failed` if any failed. */
   readonly exitCode: ExitCode;
 }
 
@@ -42,7 +42,7 @@ export class Maintenance {
     this.#options = options;
   }
 
-  /** One pass over all databases, as they are found. Throws when they cannot be listed. */
+  /** One pass over all databases, as they are found. Throws if they cannot be listed. */
   async round(withRetention: boolean): Promise<Round> {
     const began = performance.now();
     let databases = 0;
@@ -58,14 +58,14 @@ export class Maintenance {
     return round;
   }
 
-  /** Tells of a round that could not be made; the next one may be. */
+  /** Prints that a round failed as a whole. The next one may succeed. */
   tellFailure(error: unknown): void {
     this.#print({ event: 'failure', root: this.#root.url, error: failureDocument(error) }, [
       `the databases below ${this.#root.url} cannot be listed: ${failureMessage(error)}`,
     ]);
   }
 
-  /** Compaction, then retention. What fails is told, and the other is tried all the same. */
+  /** Compaction, then retention. A failure is printed, and does not keep the other step from being tried. */
   async #maintain(database: string, withRetention: boolean): Promise<ExitCode> {
     const { compaction, retention, verbose, signal } = this.#options;
     const store = scoped(this.#root, database);
@@ -111,7 +111,7 @@ export class Maintenance {
   }
 }
 
-/** What the steps on one database came to. */
+/** The results of the steps on one database. */
 class Steps {
   readonly #name: string;
   document: JsonDocument = {};
@@ -139,7 +139,7 @@ class Steps {
   }
 }
 
-/** Damage is the graver news; among other failures, one is as good as another. */
+/** Damage is the gravest; all other failures count the same. */
 function worst(codes: readonly ExitCode[]): ExitCode {
   if (codes.includes(EXIT.corrupt)) return EXIT.corrupt;
   return codes.every((code) => code === EXIT.ok) ? EXIT.ok : EXIT.failed;

@@ -1,9 +1,9 @@
-/** The known word that someone most likely meant; undefined when none is near. */
+/** The known word that was most likely meant; undefined if none is near. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
-    // A word cut short is near, however much is missing: --win for --window.
+    // A prefix is near, however much is missing: --win for --window.
     const distance = word.length >= 3 && candidate.startsWith(word) ? 1 : editDistance(word, candidate);
     if (distance < least) [best, least] = [candidate, distance];
   }

@@ -10,19 +10,19 @@ import type { Flag } from './command-shape.ts';
 import { interpret } from './exit-codes.ts';
 import { spanWords } from './report/wording.ts';
 
-/** What decides when to compact; `maintain` has them too. */
+/** When to compact; flags of `compact` and `maintain`. */
 export const COMPACTION_FLAGS = {
   ratio: {
     value: 'number',
     default: String(DEFAULT_COMPACTION.ratio),
-    help: 'compact when the WAL since the last snapshot is at least this share of it',
+    help: 'compact if the WAL since the last snapshot is at least this share of its size',
   },
   'max-age': {
     value: 'duration',
     default: spanWords(DEFAULT_COMPACTION.maxAge),
-    help: 'compact when the last snapshot is older and there is WAL',
+    help: 'compact if the last snapshot is older than this and there is WAL',
   },
-  codec: { value: 'lz4|zstd', help: 'of the new snapshot', default: 'as the one before' },
+  codec: { value: 'lz4|zstd', help: 'compression of the new snapshot', default: 'that of the last one' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type CompactionChoice = Pick<Parameters<typeof compact>[1], 'policy' | 'codec'>;
@@ -35,24 +35,24 @@ export async function compactionChoice(line: CommandLine): Promise<CompactionCho
   });
 }
 
-/** What decides what is kept; `maintain` has them too. */
+/** What is kept; flags of `retain` and `maintain`. */
 export const RETENTION_FLAGS = {
   window: {
     value: 'duration',
     default: spanWords(DEFAULT_RETENTION.window),
-    help: 'every moment of the last so long can be restored',
+    help: 'how far back every moment can be restored',
   },
   daily: {
     value: 'count',
     default: String(DEFAULT_RETENTION.daily),
-    help: 'beyond the window, the newest snapshot of each of the last so many days',
+    help: 'beyond the window: for how many days the newest snapshot of the day is kept',
   },
   weekly: { value: 'count', default: String(DEFAULT_RETENTION.weekly), help: 'the same for weeks' },
   monthly: { value: 'count', default: String(DEFAULT_RETENTION.monthly), help: 'the same for months' },
   grace: {
     value: 'duration',
     default: spanWords(DEFAULT_RETENTION.grace),
-    help: 'how long what a running restore may need is kept on',
+    help: 'how long objects that a running restore may need are still kept',
   },
 } as const satisfies Readonly<Record<string, Flag>>;
 

@@ -1,4 +1,4 @@
-/** Ships every database that a pattern leads to. */
+/** Ships every database that matches a pattern. */
 import { once } from 'node:events';
 import { Fleet } from '../shipper/fleet.ts';
 import { settle, type ShipperOptions } from '../shipper/options.ts';
@@ -7,13 +7,13 @@ import { EXIT, UsageError, type ExitCode } from './exit-codes.ts';
 import { EndRequest } from './interruption.ts';
 import { ShipLog } from './report/ship-log.ts';
 import { interpretOptions } from './ship-options.ts';
-import type { Terminal } from './terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 import { counted } from './report/wording.ts';
 
-/** Until a signal asks for the end; `database` is the pattern. */
+/** Ships until a signal asks for the end. `database` in the options is the pattern. */
 export async function shipFolder(options: ShipperOptions, terminal: Terminal, verbose: boolean): Promise<ExitCode> {
   const { database: pattern, replica, stateFolder, ...rest } = options;
-  if (stateFolder !== undefined) throw new UsageError('--state-folder is one database’s; a pattern has many');
+  if (stateFolder !== undefined) throw new UsageError('--state-folder is for one database; a pattern may match many');
   const { syncInterval: interval } = await interpretOptions(() => settle({ ...rest, database: pattern, replica }));
   const log = new ShipLog(terminal, { verbose, interval });
   const logs = new WeakMap<Shipper, ShipLog>();
@@ -32,10 +32,10 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
   fleet.on('added', (shipper) => {
     logOf(shipper)
       .sayReady(shipper)
-      .catch(() => undefined); // it was stopped in the same moment
+      .catch(() => undefined); // it may be stopped at the same moment
   });
   fleet.on('removed', ({ database }) => {
-    log.say({ event: 'removed', database }, `${database}: removed, and shipped no more`);
+    log.say({ event: 'removed', database }, `${database}: removed, no longer shipped`);
   });
   fleet.on('refused', ({ database, error }) => {
     const { kind, code, message } = error;
@@ -49,7 +49,7 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
   try {
     const asked = end.asked() ? Promise.resolve() : once(end.signal, 'abort');
     const following = interpretOptions(() => fleet.follow({ pattern, replica: withName(replica) }));
-    following.catch(() => undefined); // when a signal came first
+    following.catch(() => undefined); // a signal may come first
     await Promise.race([following, asked]);
     if (!end.asked()) {
       const { length } = fleet.shippers;
@@ -68,7 +68,7 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
   }
 }
 
-/** `{name}` below the replica's prefix, where it is not somewhere in it already. */
+/** Appends `{name}` to the replica's path, unless it holds `{name}` or `{path}` already. */
 function withName(replica: string): string {
   if (/\{(name|path)\}/.test(replica)) return replica;
   const [, place = '', query = ''] = /^([^?]*)(\?.*)?$/s.exec(replica) ?? [];

@@ -4,48 +4,52 @@ import type { Flag } from './command-shape.ts';
 import type { CommandLine } from './command-line.ts';
 import { interpret, UsageError } from './exit-codes.ts';
 
-/** The shipper's options, of which each flag is the kebab-case of one. */
+/** The shipper's options. The flag of each is its name in kebab case. */
 export const OPTIONS = {
-  restore: { value: 'if-missing', help: 'restores the database first when its file is missing' },
+  restore: { value: 'if-missing', help: 'restore the database first if its file is missing' },
   whenUnreachable: {
     value: 'retry|reject',
     default: 'reject',
-    help: 'whether a start without the store goes on trying',
+    help: 'whether a start goes on trying if the store is unreachable',
   },
-  enableWal: { default: 'refused otherwise', help: 'switches a database in another journal mode to WAL' },
+  enableWal: { default: 'otherwise refused', help: 'switch a database in another journal mode to WAL' },
   allowNetworkFileSystem: {
-    default: 'refused otherwise',
-    help: 'ships from NFS, SMB, FUSE and the like, where all processes must run on this machine',
+    default: 'otherwise refused',
+    help: 'ship from NFS, SMB, FUSE or the like; all processes must run on this machine',
   },
-  syncInterval: { value: 'duration', default: '1s', help: 'how long a commit waits at most before its upload begins' },
+  syncInterval: { value: 'duration', default: '1s', help: 'longest wait of a commit before its upload begins' },
   checkpointAt: {
     value: 'size',
     default: '4MiB',
-    help: 'WAL at which it is copied into the database file, blocking nobody',
+    help: 'WAL length at which the WAL is copied into the database file, without blocking anyone',
   },
   sealAt: {
     value: 'size',
     default: '16MiB',
-    help: 'WAL at which an index is ended under the write lock, for milliseconds',
+    help: 'WAL length at which the shipper ends an index, under the write lock, for milliseconds',
   },
   sealInterval: {
     value: 'duration',
     default: '1h',
-    help: 'age at which an index is ended, so that compaction can use it',
+    help: 'age at which the shipper ends an index, so that compaction can use it',
   },
   shrinkAt: { value: 'size', default: '500MB', help: 'size of the WAL file at which it is truncated' },
-  segmentSize: { value: 'size', default: '4MiB', help: 'raw bytes of one segment, at most' },
-  stagingLimit: { value: 'size', default: '1GiB', help: 'disk that segments may take while the store is away' },
-  heartbeat: { value: 'duration', default: '5m', help: 'how often the replica is told that all is in it; 0 never' },
-  retryMax: { value: 'duration', default: '30s', help: 'longest pause between two tries while the store is away' },
-  stopTimeout: { value: 'duration', default: '60s', help: 'how long to go on uploading after a signal to stop' },
+  segmentSize: { value: 'size', default: '4MiB', help: 'largest segment, before compression' },
+  stagingLimit: { value: 'size', default: '1GiB', help: 'most disk space for segments while the store is unreachable' },
+  heartbeat: { value: 'duration', default: '5m', help: 'how often the replica is marked as complete; 0: never' },
+  retryMax: {
+    value: 'duration',
+    default: '30s',
+    help: 'longest pause between attempts while the store is unreachable',
+  },
+  stopTimeout: { value: 'duration', default: '60s', help: 'how long uploading goes on after a signal to stop' },
   codec: {
     value: 'lz4|zstd',
     default: 'lz4',
-    help: 'lz4 can be restored by Litestream, zstd is about a quarter smaller',
+    help: 'compression: lz4 can be restored by Litestream, zstd is about a quarter smaller',
   },
-  zstdLevel: { value: '1-19', default: '1', help: 'zstd only' },
-  stateFolder: { value: 'folder', default: '<database>-seawall', help: 'for staging, state and lock' },
+  zstdLevel: { value: '1-19', default: '1', help: 'compression level, for zstd only' },
+  stateFolder: { value: 'folder', default: '<database>-seawall', help: 'folder for staging, state and lock' },
 } as const satisfies Readonly<Record<Exclude<keyof ShipperOptions, 'database' | 'replica'>, Flag>>;
 
 type OptionName = keyof typeof OPTIONS;
@@ -64,7 +68,7 @@ export function shipperOptions(line: CommandLine): ShipperOptions {
   return given as unknown as ShipperOptions;
 }
 
-/** Names the flags where the shipper's messages name its options. */
+/** Runs `work`. In a message that names an option of the shipper, names the flag instead. */
 export async function interpretOptions<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await interpret(work);

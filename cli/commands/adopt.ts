@@ -13,16 +13,19 @@ import { columns } from '../report/wording.ts';
 
 export const adoptCommand: Command = {
   name: 'adopt',
-  summary: 'takes over the replica of a Litestream 0.3, so that the shipper goes on in it without a new snapshot',
+  summary: 'takes over a replica of Litestream 0.3, so that a shipper continues it without a new snapshot',
   details: [
-    'Stop Litestream first, and remove the folder it keeps beside the database (.app.db-litestream for app.db): with it, ' +
-      'it would go on in the same generation and destroy it. Then the replica is read to its end and claimed. The next ' +
-      'seawall ship, or the shipper in your app, ships only the pages that differ.',
+    'Stop Litestream first, and remove the folder that it keeps beside the database (.app.db-litestream for app.db): with ' +
+      'that folder, Litestream would continue the same generation and destroy it. seawall adopt reads the replica to its ' +
+      'end and claims it. The next seawall ship, or the shipper in your app, ships only the pages that differ.',
   ],
   operands: [{ name: 'database', help: 'the database file that Litestream replicated' }, REPLICA],
   flags: {},
   examples: [
-    { line: 'seawall adopt app.db s3://backups/app?region=eu-central-1', says: 'where Litestream wrote until now' },
+    {
+      line: 'seawall adopt app.db s3://backups/app?region=eu-central-1',
+      says: 'the place that Litestream wrote to until now',
+    },
   ],
   async run(line) {
     const database = line.operand(0);
@@ -44,27 +47,27 @@ export const adoptCommand: Command = {
             ['pages', String(pages)],
             ['checksum', formatChecksum(checksum)],
           ]),
-          `go on with: seawall ship ${database} ${line.operand(1)}`,
+          `next: seawall ship ${database} ${line.operand(1)}`,
         ],
       };
     });
   },
 };
 
-/** As far as can be known: by its folder beside the database, and on Linux by who has the database open. */
+/** Refuses if Litestream seems to run: if its folder lies beside the database or, on Linux, if it has the database open. */
 async function refuseWhileLitestreamRuns(database: string): Promise<void> {
   const path = await realpath(database).catch(() => {
     throw new SeawallError('missing', 'NO_DATABASE', `there is no database at ${database}`, { path: database });
   });
   const process = await litestreamWith(path);
   if (process !== undefined) {
-    const message = `Litestream (process ${process}) has ${database} open: stop it first`;
+    const message = `Litestream (process ${process}) has ${database} open. Stop it first.`;
     throw new SeawallError('refused', 'LITESTREAM_RUNS', message, { path });
   }
   const folder = join(dirname(path), `.${basename(path)}-litestream`);
   if (!existsSync(folder)) return;
   const message =
-    `${folder} is there: with it Litestream would go on in the generation that is taken over. ` +
+    `${folder} exists: with it, Litestream would continue the generation that is taken over. ` +
     'Stop Litestream for good, and remove the folder.';
   throw new SeawallError('refused', 'LITESTREAM_FOLDER', message, { path: folder });
 }

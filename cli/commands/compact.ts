@@ -8,17 +8,20 @@ import { compactionDocument, compactionWords } from '../report/compaction.ts';
 
 export const compactCommand: Command = {
   name: 'compact',
-  summary: 'makes a newer snapshot from a replica’s last one and the WAL after it, so that restores stay short',
+  summary: 'makes a new snapshot from the last one and the WAL after it, so that restores stay short',
   details: [
-    'Nothing is deleted. Running it twice, at the same time, or killing it in the middle does no harm: the snapshot ' +
-      'appears whole and proven, or not at all. Where the policy says that it is not worth it yet, nothing is done, ' +
+    'Nothing is deleted. Running it twice, even at the same time, or killing it does no harm: the snapshot ' +
+      'appears whole and proven, or not at all. If a new snapshot is not worth it yet by the policy, nothing is done ' +
       'and the exit code is 0.',
   ],
   operands: [REPLICA],
-  flags: { ...COMPACTION_FLAGS, force: { help: 'compact whenever there is a finished WAL index' } },
+  flags: { ...COMPACTION_FLAGS, force: { help: 'compact if there is any finished WAL index' } },
   examples: [
-    { line: 'seawall compact ./bucket', says: 'if it is worth it' },
-    { line: 'seawall compact ./bucket --force --codec zstd', says: 'in any case, into a smaller snapshot' },
+    { line: 'seawall compact ./bucket', says: 'if the policy says so' },
+    {
+      line: 'seawall compact ./bucket --force --codec zstd',
+      says: 'whatever the policy says, into a smaller snapshot',
+    },
   ],
   async run(line, terminal) {
     const chosen = await compactionChoice(line);

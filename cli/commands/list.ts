@@ -50,18 +50,18 @@ interface ListedGeneration {
 
 export const listCommand: Command = {
   name: 'list',
-  summary: 'shows what lies in a replica: generations, snapshots, WAL, and which times can be restored',
+  summary: 'lists a replica: its generations, snapshots and WAL, and the times that can be restored',
   details: [
-    'Only headers are read, so it is quick, and it proves nothing: seawall verify does. Damage that it meets is named, ' +
-      'and gives exit code 4.',
+    'It reads only headers, so it is quick and proves nothing; seawall verify does. Damage that it finds is printed, ' +
+      'and the exit code is 4.',
   ],
   operands: [REPLICA],
   flags: {},
   examples: [
-    { line: 'seawall list ./bucket', says: 'what there is, and between which times any moment can be restored' },
+    { line: 'seawall list ./bucket', says: 'what there is, and the times between which every moment can be restored' },
     {
       line: `seawall list ./bucket --json | jq -r '.generations[].restorable[].last.position'`,
-      says: 'positions for seawall restore --at',
+      says: 'the newest positions, for seawall restore --at',
     },
   ],
   async run(line) {
@@ -93,9 +93,9 @@ export const listCommand: Command = {
           ...(files === undefined ? [] : ltxLines(files)),
           ...(files === undefined || listed.length === 0
             ? []
-            : ['generations and LTX files side by side: a restore takes the newer state, and names both']),
+            : ['there are both generations and LTX files: a restore takes the newer state, and prints both']),
           ...(timeline === undefined ? [] : otherProgramWarnings(timeline)),
-          ...foreign.map((key) => `not of a replica: ${key}`),
+          ...foreign.map((key) => `not part of a replica: ${key}`),
           ...damage.map(({ message }) => `damaged: ${message}`),
         ],
       };

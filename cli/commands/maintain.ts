@@ -17,22 +17,22 @@ const LONGEST_INTERVAL = 24 * 86_400_000;
 
 export const maintainCommand: Command = {
   name: 'maintain',
-  summary: 'compacts and retains every database below a root, again and again, where no Lambda does it',
+  summary: 'compacts and retains every database below a root, again and again; for places without Lambda',
   details: [
-    'Databases are found anew in each round, one is worked on at a time, and the failure of one does not stop the ' +
-      'others. SIGINT and SIGTERM let the present step finish and end with exit code 0; a second signal ends at once, ' +
-      'which does no harm either. With --once the exit code tells whether all went well.',
+    'Each round looks for databases again and works on one at a time. If one fails, the others go on. After SIGINT or ' +
+      'SIGTERM the current step is finished and the exit code is 0; a second signal ends the process at once, which ' +
+      'does no harm either. With --once, the exit code says whether all went well.',
   ],
   operands: [{ name: 'root', help: 'a folder or s3://bucket/prefix, with databases anywhere below' }],
   flags: {
-    interval: { value: 'duration', default: spanWords(DEFAULT_INTERVAL), help: 'pause between two rounds' },
+    interval: { value: 'duration', default: spanWords(DEFAULT_INTERVAL), help: 'pause between rounds' },
     'retain-interval': {
       value: 'duration',
       default: spanWords(DEFAULT_RETAIN_INTERVAL),
-      help: 'retention runs in rounds at least so far apart',
+      help: 'retention runs in a round only if the last time was so long ago',
     },
     once: { help: 'one round, with retention, then end' },
-    verbose: { short: 'v', help: 'also tells of databases where there was nothing to do' },
+    verbose: { short: 'v', help: 'also prints databases in which there was nothing to do' },
     ...COMPACTION_FLAGS,
     ...RETENTION_FLAGS,
   },
@@ -49,7 +49,7 @@ export const maintainCommand: Command = {
     return withStore(line.operand(0), async (root) => {
       using end = new EndRequest((signal) => {
         const time = formatTime(Date.now());
-        terminal.print({ event: 'stopping', signal, time }, [`stopping (${signal}): finishing the present step`]);
+        terminal.print({ event: 'stopping', signal, time }, [`stopping (${signal}): finishing the current step`]);
       });
       const verbose = line.has('verbose') || once;
       const maintenance = new Maintenance(root, terminal, { compaction, retention, verbose, signal: end.signal });
@@ -62,7 +62,7 @@ export const maintainCommand: Command = {
           if (once && !end.asked() && databases === 0) throw noDatabases(root.url);
           if (once && !end.asked()) return exitCode;
         } catch (error) {
-          if (rounds === 1) throw error; // most likely the root is wrong: that must be seen at once
+          if (rounds === 1) throw error; // most likely the root is wrong: fail at once
           maintenance.tellFailure(error);
         }
         await sleep(interval, undefined, { signal: end.signal }).catch(() => undefined);

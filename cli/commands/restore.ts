@@ -10,36 +10,37 @@ import { REPLICA, withStore } from '../replica-place.ts';
 import { restoreByFunction } from '../lambda/restore-by-function.ts';
 import { restoredReport } from '../report/restored.ts';
 
-/** By how much clocks may differ, milliseconds: times are those of the machine that wrote. */
+/** How far clocks may differ, milliseconds: a replica's times are by the clock of the machine that wrote it. */
 const CLOCKS_DIFFER = 5 * 60_000;
 
 export const restoreCommand: Command = {
   name: 'restore',
-  summary: 'brings a database back from a replica, as it is now or as it was at a moment',
+  summary: 'restores a database from a replica: its latest state, or the state at a moment',
   details: [
-    'The file appears under its name only when it is complete and proven; after a failure nothing is left. A point that ' +
-      'cannot be restored is an error (exit code 3) that names the nearest ones; an older state never stands in for it.',
-    'With --lambda, the restore function of the stack does it, and only the right to invoke it is needed. What it made is ' +
-      'fetched by the link that it answers, and compared with its checksum. Needs the package @aws-sdk/client-lambda.',
+    'The file appears under its name only when it is complete and proven; after a failure nothing is left behind. If the ' +
+      'point cannot be restored, the exit code is 3 and the error names the nearest points: an older state is never ' +
+      'restored in its place.',
+    'With --lambda, the restore function of the stack does the work, and you need only the right to invoke it. The file is ' +
+      'downloaded by the link in its answer and compared with its checksum. Needs the package @aws-sdk/client-lambda.',
   ],
   operands: [{ ...REPLICA, optional: true }],
   flags: {
-    output: { short: 'o', value: 'file', help: 'where the database goes; must not exist' },
+    output: { short: 'o', value: 'file', help: 'the file to restore to; must not exist' },
     at: {
       value: 'point',
       help: 'latest (the default), an RFC 3339 time with its zone, or a position as seawall list prints them',
     },
-    force: { help: 'replaces an existing file, and removes its -wal and -shm' },
-    lambda: { value: 'function', help: 'name or ARN of the restore function, in place of the replica' },
-    database: { value: 'name', help: 'with --lambda: which database, as in the replica’s URL below the root' },
-    region: { value: 'region', help: 'with --lambda: where the function is, unless its ARN or AWS_REGION says so' },
+    force: { help: 'replace an existing file, and remove its -wal and -shm' },
+    lambda: { value: 'function', help: 'name or ARN of the restore function, instead of a replica' },
+    database: { value: 'name', help: 'with --lambda: the database’s path below the root, as in its replica’s URL' },
+    region: { value: 'region', help: 'with --lambda: the function’s region, unless its ARN or AWS_REGION says it' },
   },
   examples: [
     { line: `seawall restore 's3://backups/app?region=eu-central-1' -o app.db`, says: 'the latest state' },
     { line: 'seawall restore ./bucket -o before.db --at 2026-03-01T11:59:00Z', says: 'as it was at a moment' },
     {
       line: 'seawall restore ./bucket -o app.db --at 0123456789abcdef/00000003/00001038 --force',
-      says: 'at a position, in place of the present file (stop the app first)',
+      says: 'at a position, replacing the current file (stop the app first)',
     },
     {
       line: 'seawall restore --lambda backup-restore --database app -o app.db --region eu-central-1',
@@ -50,13 +51,14 @@ export const restoreCommand: Command = {
     const at = line.text('at') ?? 'latest';
     const target = await interpret(() => parseTarget(at));
     const path = line.required('output', 'file');
-    if (path === '-') throw new UsageError('--output must be a file: a database is proven before it is let out');
+    if (path === '-') throw new UsageError('--output must be a file: a database is proven before anything can read it');
     const force = line.has('force');
-    // There the function's clock tells what is still to come.
+    // With --lambda, the function's clock decides what is in the future.
     if (line.has('lambda')) return restoreByFunction(line, terminal, { at, path, force });
     refuseFuture(target, Date.now());
     for (const flag of ['database', 'region']) {
-      if (line.has(flag)) throw new UsageError(`--${flag} goes with --lambda; without it, the replica’s URL says that`);
+      if (line.has(flag))
+        throw new UsageError(`--${flag} works only with --lambda; otherwise the replica’s URL says it`);
     }
     const replica = line.optionalOperand(0);
     if (replica === undefined) throw missingOperand(REPLICA);
@@ -84,9 +86,9 @@ export const restoreCommand: Command = {
   },
 };
 
-/** A year mistyped must not bring the latest state: what will be then is not known yet. */
+/** A mistyped year must not restore the latest state. */
 function refuseFuture(target: Target, now: number): void {
   if (target.kind !== 'time' || target.time <= now + CLOCKS_DIFFER) return;
-  const message = `${formatTime(target.time)} is still to come: it is ${formatTime(now)} now. Nearest before: latest.`;
+  const message = `${formatTime(target.time)} is in the future: it is ${formatTime(now)} now. Nearest before: latest.`;
   throw new SeawallError('point', 'FUTURE_TIME', message, { before: 'latest' });
 }

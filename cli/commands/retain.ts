@@ -9,18 +9,18 @@ export const retainCommand: Command = {
   name: 'retain',
   summary: 'deletes what is older than you want to keep, and never the last state that can be restored',
   details: [
-    'Within the window every moment stays restorable; beyond it the newest snapshots of days, weeks and months are kept. ' +
-      'Where deleting would not be safe (a hole in the window, clocks that disagree), nothing is deleted and the exit ' +
-      'code is 1. Objects under Object Lock stay until their lock has run out.',
+    'Every moment within the window stays restorable. Beyond it, the newest snapshot of each day, week and month is kept. ' +
+      'If deleting is not safe (a hole in the window, clocks that disagree), nothing is deleted and the exit code is 1. ' +
+      'Objects under Object Lock stay until the lock expires.',
   ],
   operands: [REPLICA],
-  flags: { ...RETENTION_FLAGS, 'dry-run': { help: 'only tells what would be deleted' } },
+  flags: { ...RETENTION_FLAGS, 'dry-run': { help: 'only print what would be deleted' } },
   examples: [
     {
       line: 'seawall retain ./bucket --window 72h --daily 30 --weekly 8 --monthly 12 --dry-run',
-      says: 'what would go, and nothing else',
+      says: 'show what would be deleted',
     },
-    { line: 'seawall retain ./bucket --window 72h --daily 30 --weekly 8 --monthly 12', says: 'and now really' },
+    { line: 'seawall retain ./bucket --window 72h --daily 30 --weekly 8 --monthly 12', says: 'delete it' },
   ],
   async run(line) {
     const policy = await retentionChoice(line);

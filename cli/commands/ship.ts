@@ -14,19 +14,18 @@ import { shipFolder } from '../ship-folder.ts';
 
 export const shipCommand: Command = {
   name: 'ship',
-  summary: 'keeps a running database backed up, for apps in any language; goes on until it is stopped',
+  summary: 'backs up a running database continuously, for apps in any language, until it is stopped',
   details: [
-    'It prints a line that begins with "ready" when the database is safe in the replica as it is now. SIGINT and SIGTERM ' +
-      'ship what is left and end with exit code 0; a second signal ends at once. Defaults ' +
-      'stand in brackets.',
-    "A quoted pattern such as 'data/*.db' ships every database that it leads to, by one process: also those that " +
-      'come later, until they are removed. Each goes to <replica>/{name}; write {name} or {path} into the replica to ' +
-      'put it elsewhere. One that fails is told of and tried again, and the others go on.',
+    'It prints a line that begins with "ready" as soon as the current database is safe in the replica. After SIGINT or ' +
+      'SIGTERM it ships what is left and ends with exit code 0; a second signal ends it at once. Defaults are in brackets.',
+    "A quoted pattern such as 'data/*.db' ships every database that matches it, in one process, including those that " +
+      'are created later, until they are removed. Each goes to <replica>/{name}; to put it elsewhere, write {name} or ' +
+      '{path} into the replica. If one fails, the failure is printed and tried again, and the others go on.',
   ],
   operands: [{ name: 'database', help: 'path of the SQLite database, or a quoted pattern of many' }, REPLICA],
   flags: {
     ...Object.fromEntries(OPTION_NAMES.map((name) => [kebab(name), OPTIONS[name]])),
-    verbose: { short: 'v', help: 'also tells what was shipped, at most one line in each sync interval' },
+    verbose: { short: 'v', help: 'also print what was shipped, at most one line in each sync interval' },
   },
   examples: [
     { line: `seawall ship app.db 's3://backups/app?region=eu-central-1'`, says: 'beside the app, in its own terminal' },
@@ -55,7 +54,7 @@ export const shipCommand: Command = {
     const alive = setInterval(() => undefined, 2 ** 30);
     try {
       const starting = interpretOptions(() => shipper.start());
-      starting.catch(() => undefined); // when a signal came first
+      starting.catch(() => undefined); // a signal may come first
       await Promise.race([starting, over]);
       if (!end.asked()) await log.sayReady(shipper);
       await over;

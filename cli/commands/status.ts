@@ -17,16 +17,16 @@ import { columns, counted, momentWords, spanWords, warningLines } from '../repor
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'tells how far a replica reaches, how old that is, and what a restore would read',
+  summary: 'shows how far a replica reaches, how old that is, and what a restore reads',
   details: [
-    'The age is counted from when the replica was last known to hold everything: its newest commit, or the heartbeat ' +
-      'that a running shipper leaves (every 5 minutes unless set otherwise).',
+    'The age is the time since the replica was last known to be complete: since its newest commit, or since the last ' +
+      'heartbeat of a running shipper (every 5 minutes by default).',
   ],
   operands: [REPLICA],
   flags: {},
   examples: [
-    { line: 'seawall status ./bucket', says: 'how far the backup is' },
-    { line: 'seawall status ./bucket --json | jq .ageSeconds', says: 'a number to watch' },
+    { line: 'seawall status ./bucket', says: 'the age of the backup, and more' },
+    { line: 'seawall status ./bucket --json | jq .ageSeconds', says: 'a number to monitor' },
   ],
   async run(line) {
     return withStore(line.operand(0), async (store) => {
@@ -99,7 +99,7 @@ async function newestInFiles(
   return parseTarget(state.position).kind === 'txid' ? state : undefined;
 }
 
-/** Nothing tells an idle database from a stopped Litestream: the age is that of the newest transaction. */
+/** An idle database cannot be told from a stopped Litestream, so the age is that of the newest transaction. */
 function statusOfFiles(url: string, { position, time, base, more, warnings }: Restorable, now: number): Report {
   const bytes = base.size + more.bytes;
   const objects = 1 + more.objects;
@@ -132,7 +132,7 @@ function statusOfFiles(url: string, { position, time, base, more, warnings }: Re
   };
 }
 
-/** Where the end of an index is not known to the byte (another program's WAL), its last segment stands for it. */
+/** If the end of an index is not known to the byte (another program's WAL), the start of its last segment stands for it. */
 function positionOf({ generation, until, indexes, snapshot }: RestorePlan): string {
   const end = indexes.at(-1)?.segments.at(-1) ?? { index: snapshot.index, offset: 0 };
   const place = Number.isSafeInteger(until.offset) && until.offset < Number.MAX_SAFE_INTEGER ? until : end;

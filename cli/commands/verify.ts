@@ -13,17 +13,20 @@ export const verifyCommand: Command = {
   name: 'verify',
   summary: 'reads and checks every object of a replica, without restoring it',
   details: [
-    'Every byte is read: snapshots are decoded and hashed, WAL is followed frame by frame, and the database checksum is ' +
-      'carried from commit to commit. Each damaged object is named, and the exit code is 4. With --deep the latest ' +
-      'state of each generation is also restored, and SQLite’s own integrity check is run on it.',
+    'It reads every byte: it decodes and hashes snapshots, follows the WAL frame by frame, and computes the database ' +
+      'checksum from commit to commit. It prints each damaged object; the exit code is then 4. With --deep it also ' +
+      'restores the latest state of each generation and runs SQLite’s own integrity check on it.',
   ],
   operands: [REPLICA],
   flags: {
     deep: { help: 'also restore into a temporary folder and run PRAGMA integrity_check; needs the disk space' },
   },
   examples: [
-    { line: 'seawall verify ./bucket', says: 'all objects' },
-    { line: 'seawall verify s3://backups/app --deep --json', says: 'with a restore and SQLite’s check, for a script' },
+    { line: 'seawall verify ./bucket', says: 'check all objects' },
+    {
+      line: 'seawall verify s3://backups/app --deep --json',
+      says: 'also restore and run SQLite’s check, for a script',
+    },
   ],
   async run(line, terminal) {
     return withStore(line.operand(0), async (store) => {
@@ -70,7 +73,7 @@ function wordsOf(url: string, report: VerifyReport): string[] {
       ? []
       : [`${counted(proof.frames, 'object')} proven only by the WAL’s own checksums: another program wrote them`];
   const verdict =
-    problems.length === 0 ? `${url}: all is well` : `${url}: ${counted(problems.length, 'problem')} found`;
+    problems.length === 0 ? `${url}: no problems found` : `${url}: ${counted(problems.length, 'problem')} found`;
   return [
     read,
     ...unproven,

@@ -1,4 +1,4 @@
-/** What the restore function answers, as far as the command line needs it; nothing of it is taken on trust. */
+/** The restore function's answer, as far as the command line needs it. Every field is checked. */
 import { SeawallError } from '../../replica/terms/errors.ts';
 import type { RestoredFacts } from '../../replica/restore/restored-facts.ts';
 import { isPageSize } from '../../replica/wal/format.ts';
@@ -10,15 +10,15 @@ export interface FunctionAnswer extends RestoredFacts {
   readonly url: string;
 }
 
-/** Throws `unsupported` (FUNCTION_ANSWER), naming the field, for anything but a restore's whole answer. */
+/** Throws `unsupported` (FUNCTION_ANSWER), naming the field, unless the answer is a complete one of a restore. */
 export function parseAnswer(text: string, name: string): FunctionAnswer {
   const answer = fieldsOf(text, name);
   const wrong = (field: string): SeawallError =>
     new SeawallError(
       'unsupported',
       'FUNCTION_ANSWER',
-      `${name} answered, but with no good "${field}", so it is no restore function that this release knows: ` +
-        'name the stack’s RestoreFunctionName, and deploy the stack and install this command in the same release',
+      `${name} answered without a valid "${field}", so it is not a restore function of this release: ` +
+        'give the stack’s RestoreFunctionName, and use the same release for the stack and for this command',
     );
   const worded = (field: string, pattern: RegExp): string => {
     const value = answer[field];
@@ -59,7 +59,11 @@ function fieldsOf(text: string, name: string): Readonly<Record<string, unknown>>
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed === 'object' && parsed !== null) return parsed as Readonly<Record<string, unknown>>;
   } catch {
-    // Told below, like all else that is no answer.
+    // Reported below, like everything else that is not an answer.
   }
-  throw new SeawallError('unsupported', 'FUNCTION_ANSWER', `${name} answered ${text.slice(0, 200)}: no restore`);
+  throw new SeawallError(
+    'unsupported',
+    'FUNCTION_ANSWER',
+    `${name} answered ${text.slice(0, 200)}, which is not the answer of a restore`,
+  );
 }

@@ -1,12 +1,12 @@
-/** Fetches what a link leads to, and goes on where it was when the connection breaks. */
+/** Downloads a file by a link. If the connection breaks, continues where it stopped. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { corrupt, SeawallError } from '../../replica/terms/errors.ts';
 import { backoffDelay } from '../../replica/runtime/retry.ts';
 
-/** Failures in a row, without a byte between them, before it is given up. */
+/** Failures in a row, without a byte between them, after which the download is given up. */
 const ATTEMPTS = 5;
 const BACKOFF = { baseMs: 500, capMs: 8000 };
-/** Without a byte for so long, a connection counts as broken. Milliseconds. */
+/** A connection counts as broken after so many milliseconds without a byte. */
 const STALL = 30_000;
 
 export interface LinkedFile {
@@ -20,9 +20,9 @@ export interface LinkedFile {
 /**
  * The file in pieces, in order, exactly `bytes` of them.
  *
- * Throws `corrupt` (DOWNLOAD_SIZE) when it is of another size, `denied` (LINK_EXPIRED, LINK_REFUSED), `missing`,
- * `conflict` when it was replaced on the way, `unreachable` when the connection breaks again and again; after the
- * signal its reason.
+ * Throws `corrupt` (DOWNLOAD_SIZE) if it has another size, `denied` (LINK_EXPIRED, LINK_REFUSED), `missing`,
+ * `conflict` if it is replaced meanwhile, `unreachable` if the connection breaks again and again, and the signal's
+ * reason after the signal.
  */
 export async function* download(file: LinkedFile, signal: AbortSignal): AsyncGenerator<Buffer> {
   let done = 0;
@@ -49,7 +49,7 @@ export async function* download(file: LinkedFile, signal: AbortSignal): AsyncGen
   }
 }
 
-/** One connection, ended by the caller's signal or when nothing comes any more. */
+/** One connection, ended by the caller's signal or if no more bytes come. */
 class Attempt implements Disposable {
   readonly #stalled = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -57,7 +57,7 @@ class Attempt implements Disposable {
 
   constructor(signal: AbortSignal) {
     this.#timer = setTimeout(() => {
-      this.#stalled.abort(new SeawallError('unreachable', 'DOWNLOAD_STALLED', `nothing came for ${STALL / 1000} s`));
+      this.#stalled.abort(new SeawallError('unreachable', 'DOWNLOAD_STALLED', `no byte came for ${STALL / 1000} s`));
     }, STALL);
     this.signal = AbortSignal.any([signal, this.#stalled.signal]);
   }
@@ -90,7 +90,7 @@ async function request(
   return response;
 }
 
-/** Of the whole file; undefined when the answer does not say. */
+/** The size of the whole file; undefined if the answer does not say it. */
 function sizeOf(response: Response, from: number): number | undefined {
   const said =
     from > 0
@@ -115,15 +115,16 @@ async function refusal({ place }: LinkedFile, response: Response): Promise<Seawa
         `days: fetch it with credentials of your own (aws s3 cp ${place} .), or run this command again`,
     );
   }
-  if (status === 404) return failure('missing', 'RESTORED_FILE_MISSING', 'it is gone: run this command again');
-  if (status === 412) return failure('conflict', 'RESTORED_FILE_REPLACED', 'another file took its place on the way');
+  if (status === 404) return failure('missing', 'RESTORED_FILE_MISSING', 'the file is gone: run this command again');
+  if (status === 412)
+    return failure('conflict', 'RESTORED_FILE_REPLACED', 'another file replaced it during the download');
   if (status === 429 || status >= 500 || status < 400)
-    return failure('unreachable', 'DOWNLOAD_REFUSED', 'no file came');
+    return failure('unreachable', 'DOWNLOAD_REFUSED', 'the answer holds no file');
   return failure('denied', 'LINK_REFUSED', 'the link to it is refused');
 }
 
 function wrongSize({ place, bytes }: LinkedFile, actual: number): SeawallError {
-  const message = `${place}: the function made ${bytes} bytes, and what comes is of another size`;
+  const message = `${place}: the function made ${bytes} bytes, but the download has another size`;
   return corrupt('DOWNLOAD_SIZE', message, { expected: bytes, actual });
 }
 
@@ -135,7 +136,7 @@ function brokenOff({ place, bytes }: LinkedFile, done: number, error: unknown): 
   return new SeawallError('unreachable', 'DOWNLOAD_FAILED', message, {}, error);
 }
 
-/** fetch hides the reason one level down. */
+/** With the cause: fetch hides the reason there. */
 function causeWords({ message, cause }: Error): string {
   return cause instanceof Error && cause.message !== '' ? `${message}: ${cause.message}` : message;
 }

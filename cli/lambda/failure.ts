@@ -1,4 +1,4 @@
-/** What a failed invocation means: the function's own failures, Lambda's, and those of the way there. */
+/** What a failed invocation means: the function failed, Lambda failed, or the request did not get there. */
 import { SeawallError, type ErrorKind } from '../../replica/terms/errors.ts';
 import { UsageError } from '../exit-codes.ts';
 
@@ -16,18 +16,18 @@ const KINDS = {
 } as const satisfies Readonly<Record<ErrorKind, true>>;
 
 const LARGER =
-  'Give the function more time or memory (restore: { timeout, memorySize } of SqliteBackup), or restore without it: seawall restore <replica> -o <file>.';
+  'Give the function more time or memory (restore: { timeout, memorySize } of SqliteBackup), or restore without the function: seawall restore <replica> -o <file>.';
 
 /**
- * The failure that a function's error stands for. Our functions name theirs `Seawall.<kind>.<CODE>`; all else is of the
- * runtime or a bug.
+ * The failure that a function's error stands for. Our functions name their errors `Seawall.<kind>.<CODE>`; any other
+ * error is the runtime's, or a bug.
  *
  * @param payload what the invocation answered: `{"errorType":…,"errorMessage":…}`
  */
 export function functionFailure(payload: string, name: string): Error {
   const { errorType, errorMessage } = errorOf(payload);
   const [, kind = '', code = ''] = /^Seawall\.([a-z]+)\.(\w+)$/.exec(errorType) ?? [];
-  if (kind === 'input') return new UsageError(`${name} refuses this: ${errorMessage}`);
+  if (kind === 'input') return new UsageError(`${name} rejects the request: ${errorMessage}`);
   if (kind === 'time') return new SeawallError('unreachable', code, `${name}: ${errorMessage}. ${LARGER}`);
   if (Object.hasOwn(KINDS, kind)) return new SeawallError(kind as ErrorKind, code, errorMessage);
   if (errorType === 'Sandbox.Timedout' || errorMessage.includes('Task timed out')) {
@@ -36,7 +36,7 @@ export function functionFailure(payload: string, name: string): Error {
   if (errorType === 'Runtime.OutOfMemory') {
     return new SeawallError('unreachable', 'FUNCTION_OUT_OF_MEMORY', `${name} ran out of memory. ${LARGER}`);
   }
-  const words = `${name} failed, and its log in CloudWatch says more: ${errorType}: ${errorMessage}`;
+  const words = `${name} failed (its log in CloudWatch says more): ${errorType}: ${errorMessage}`;
   return new SeawallError('unreachable', 'FUNCTION_FAILED', words);
 }
 
@@ -47,15 +47,15 @@ function errorOf(payload: string): { readonly errorType: string; readonly errorM
       return { errorType: typeof errorType === 'string' ? errorType : 'Error', errorMessage };
     }
   } catch {
-    // Shown as it is.
+    // Shown unchanged.
   }
   return { errorType: 'Error', errorMessage: payload.slice(0, 1000) };
 }
 
 type Meaning = readonly [kind: ErrorKind, code: string, words: string];
 
-const DENIED: Meaning = ['denied', 'FUNCTION_DENIED', 'these credentials may not invoke it (lambda:InvokeFunction)'];
-const CREDENTIALS: Meaning = ['denied', 'FUNCTION_CREDENTIALS', 'AWS does not take these credentials: renew them'];
+const DENIED: Meaning = ['denied', 'FUNCTION_DENIED', 'these credentials do not allow lambda:InvokeFunction'];
+const CREDENTIALS: Meaning = ['denied', 'FUNCTION_CREDENTIALS', 'AWS rejects these credentials: renew them'];
 const NO_CREDENTIALS: Meaning = [
   'denied',
   'FUNCTION_NO_CREDENTIALS',
@@ -65,12 +65,12 @@ const KEY: Meaning = ['denied', 'FUNCTION_KEY', 'the KMS key of the function can
 const TIMEOUT: Meaning = [
   'unreachable',
   'FUNCTION_NO_ANSWER',
-  'no answer in time; it may have restored all the same, see restores/ in the bucket',
+  'no answer in time; it may still have restored, see restores/ in the bucket',
 ];
 const NETWORK: Meaning = [
   'unreachable',
   'FUNCTION_UNREACHABLE',
-  'the connection failed: check the network and the region. If it broke half way, the function may have restored all the same, see restores/ in the bucket',
+  'the connection failed: check the network and the region. If it broke halfway, the function may still have restored, see restores/ in the bucket',
 ];
 
 const BY_NAME: Readonly<Record<string, Meaning>> = {
@@ -82,7 +82,7 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
   TooManyRequestsException: [
     'unreachable',
     'FUNCTION_THROTTLED',
-    'Lambda has no room for it now: try again, or raise the function’s reservedConcurrency or the account’s limit',
+    'Lambda has no concurrency left for it: try again, or raise the function’s reservedConcurrency or the account’s limit',
   ],
   AccessDeniedException: DENIED,
   ExpiredTokenException: CREDENTIALS,
@@ -102,7 +102,7 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
 export function invocationFailure(error: unknown, name: string): unknown {
   if (!(error instanceof Error) || error instanceof SeawallError) return error;
   if (/^Region (is missing|not accepted)/.test(error.message)) {
-    return new UsageError('the region is not known: give --region or the ARN, or set AWS_REGION');
+    return new UsageError('the region is unknown: give --region or the ARN, or set AWS_REGION');
   }
   const meaning = meaningOf(error);
   if (meaning === undefined) return error;
@@ -119,8 +119,8 @@ function meaningOf(error: Error): Meaning | undefined {
   const status = statusOf(error);
   if (status === undefined) return undefined;
   if (status === 401 || status === 403) return DENIED;
-  if (status >= 500) return ['unreachable', 'FUNCTION_SERVICE', 'Lambda failed: try again'];
-  return ['unsupported', 'FUNCTION_REQUEST', 'Lambda refuses the request'];
+  if (status >= 500) return ['unreachable', 'FUNCTION_SERVICE', 'Lambda failed. Try again.'];
+  return ['unsupported', 'FUNCTION_REQUEST', 'Lambda rejects the request'];
 }
 
 function statusOf(error: Error): number | undefined {

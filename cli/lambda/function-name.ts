@@ -1,10 +1,10 @@
-/** Which function is meant: its name, or its ARN, whole or in part, as Lambda takes them. */
+/** A function's name, or its full or partial ARN, as Lambda takes them. */
 import { UsageError } from '../exit-codes.ts';
 
 export interface FunctionName {
   /** As it was given. */
   readonly name: string;
-  /** Where it is, when that is known. */
+  /** Undefined if unknown. */
   readonly region: string | undefined;
 }
 
@@ -13,7 +13,7 @@ const NAME =
   /^(arn:aws[a-zA-Z-]*:lambda:(?<region>[a-z]{2}(-[a-z]+)+-\d):)?(\d{12}:)?(function:)?[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?$/;
 const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
 
-/** Throws a UsageError for what names no function, or names one in another region than `region`. */
+/** Throws a UsageError if `name` names no function, or one in another region than `region`. */
 export function functionName(name: string, region: string | undefined): FunctionName {
   const match = NAME.exec(name);
   if (match === null || name.length > 170) {

@@ -1,4 +1,4 @@
-/** Invokes the restore function once, and waits for it however long it takes. */
+/** Invokes the restore function once and waits until it ends. */
 import type * as Lambda from '@aws-sdk/client-lambda';
 import { SeawallError } from '../../replica/terms/errors.ts';
 import { retry } from '../../replica/runtime/retry.ts';
@@ -6,7 +6,7 @@ import { parseAnswer, type FunctionAnswer } from './answer.ts';
 import { functionFailure, invocationFailure } from './failure.ts';
 import type { FunctionName } from './function-name.ts';
 
-/** A function runs for fifteen minutes at most; an answer that takes longer does not come. Milliseconds. */
+/** A function runs for at most fifteen minutes; after that no answer comes. Milliseconds. */
 const LONGEST = 15 * 60_000 + 10_000;
 const CONNECTION = 10_000;
 
@@ -19,8 +19,8 @@ export interface RestoreRequest {
 }
 
 /**
- * Throws what the function failed with as an error of the kind that a restore here would have thrown; a UsageError for
- * a request that the function refuses; the signal's reason after the signal, though the function then goes on.
+ * Throws the function's failure as the error that a local restore would throw; a UsageError if the function rejects the
+ * request; the signal's reason after the signal, but the function then goes on.
  */
 export async function invokeRestore(
   { name, region }: FunctionName,
@@ -30,7 +30,7 @@ export async function invokeRestore(
   const { LambdaClient, InvokeCommand } = await loadClient();
   const client = new LambdaClient({
     ...(region !== undefined && { region }),
-    // A second request would be a second restore. Only when Lambda says that it began none is it sent again, below.
+    // A second request would be a second restore. Below, it is repeated only if Lambda says that it began none.
     maxAttempts: 1,
     requestHandler: {
       connectionTimeout: CONNECTION,
@@ -57,7 +57,7 @@ export async function invokeRestore(
   }
 }
 
-/** Not among what every app installs that only ships. */
+/** Loaded here because an app that only ships need not install it. */
 async function loadClient(): Promise<typeof Lambda> {
   try {
     return await import('@aws-sdk/client-lambda');

@@ -1,4 +1,4 @@
-/** Restores by the Lambda function: it does the work in the cloud, and the file is fetched and proven here. */
+/** Restores by the Lambda function: it does the work in the cloud; the file is downloaded and proven here. */
 import { resolve } from 'node:path';
 import { corrupt } from '../../replica/terms/errors.ts';
 import { ByteSource } from '../../replica/format/byte-source.ts';
@@ -14,14 +14,14 @@ import type { FunctionAnswer } from './answer.ts';
 import { download, type LinkedFile } from './download.ts';
 import { functionName } from './function-name.ts';
 import { invokeRestore } from './invoke.ts';
-import type { OnProgress, Terminal } from '../terminal.ts';
+import type { OnProgress, Terminal } from '../terminal/terminal.ts';
 import { restoredReport } from '../report/restored.ts';
 
-/** Pieces that are hashed and written at once; a multiple of every page size. */
+/** Bytes hashed and written at a time; a multiple of every page size. */
 const PIECE = 1 << 20;
 
 export interface FunctionRestore {
-  /** A point that was checked to be one. */
+  /** A point that was checked before. */
   readonly at: string;
   readonly path: string;
   readonly force: boolean;
@@ -33,7 +33,7 @@ export async function restoreByFunction(
   { at, path, force }: FunctionRestore,
 ): Promise<Report> {
   if (line.optionalOperand(0) !== undefined) {
-    throw new UsageError('name a replica, or a function with --lambda, but not both');
+    throw new UsageError('give a replica, or a function with --lambda, but not both');
   }
   const called = functionName(line.required('lambda', 'function'), line.text('region'));
   const database = line.required('database', 'name');
@@ -45,7 +45,7 @@ export async function restoreByFunction(
   const began = performance.now();
   let invoking = true;
   using end = new EndRequest(() => {
-    if (invoking) terminal.note('the function goes on; what it makes in restores/ expires by the rules of the bucket');
+    if (invoking) terminal.note('the function goes on; what it writes to restores/ expires by the bucket’s rules');
   });
   const answer = await terminal.whileWaiting('restore function at work', () =>
     invokeRestore(called, { database, at }, end.signal),
@@ -74,7 +74,7 @@ export async function restoreByFunction(
   );
 }
 
-/** Writes the file as it comes, and throws `corrupt` unless its pages add up to what the function restored. */
+/** Writes the file as it arrives. Throws `corrupt` unless its pages add up to the checksum of the function. */
 async function fill(
   out: PageFile,
   file: LinkedFile,
@@ -100,6 +100,6 @@ async function fill(
   hashes.commit(pages);
   const actual = formatChecksum(hashes.checksum);
   if (actual === checksum) return;
-  const message = `${file.place}: what arrived is not what the function restored. Run this command again.`;
+  const message = `${file.place}: the download is not what the function restored. Run this command again.`;
   throw corrupt('DOWNLOAD_CHECKSUM', message, { expected: checksum, actual });
 }

@@ -11,10 +11,10 @@ export function compactionDocument(outcome: CompactionOutcome): JsonDocument {
 }
 
 const SKIPPED = {
-  'no-snapshot': 'there is no snapshot to begin with',
+  'no-snapshot': 'there is no snapshot to start from',
   'no-complete-index': 'no WAL index was finished since the last snapshot',
-  'below-policy': 'there is too little WAL for it yet (--force does it anyway)',
-  exists: 'another run made the snapshot at the same time',
+  'below-policy': 'there is too little WAL yet (--force compacts anyway)',
+  exists: 'another run has made this snapshot',
 } as const satisfies Readonly<Record<(CompactionOutcome & { readonly kind: 'skipped' })['why'], string>>;
 
 const COMPACTED = {
@@ -24,13 +24,13 @@ const COMPACTED = {
 } as const satisfies Readonly<Record<(CompactionOutcome & { readonly kind: 'compacted' })['why'], string>>;
 
 const HOW = {
-  patched: 'only changed blocks were encoded anew',
-  'passed-on': 'the store does not copy, so what had not changed was read and written',
-  rewritten: 'all of it was encoded anew',
+  patched: 'only changed blocks were encoded',
+  'passed-on': 'the store cannot copy, so unchanged blocks were read and written again',
+  rewritten: 'all blocks were encoded',
 } as const satisfies Readonly<Record<(CompactionOutcome & { readonly kind: 'compacted' })['how'], string>>;
 
 export function compactionWords(outcome: CompactionOutcome): string {
-  if (outcome.kind === 'skipped') return `nothing to compact: ${SKIPPED[outcome.why]}`;
+  if (outcome.kind === 'skipped') return `nothing compacted: ${SKIPPED[outcome.why]}`;
   const { key, why, how, size, copied, pages, frames } = outcome;
   const made = `${counted(pages, 'page')}, ${formatSize(size)}, from ${counted(frames, 'WAL frame')}`;
   return `compacted into ${key}: ${made}; ${HOW[how]}${copied > 0 ? `, the store copied ${formatSize(copied)}` : ''}; ${COMPACTED[why]}`;

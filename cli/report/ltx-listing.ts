@@ -27,7 +27,7 @@ export interface ListedLtx {
   readonly problem: Error | undefined;
 }
 
-/** Times read at a time, each from a header. */
+/** Headers read at the same time, one for each time. */
 const AHEAD = 16;
 
 export async function listLtxFiles(store: Store, history: LtxHistory): Promise<ListedLtx> {

@@ -1,4 +1,4 @@
-/** What a restore says when it is done, whoever did the work. */
+/** The report of a finished restore, done here or by the function. */
 import type { RestoredFacts } from '../../replica/restore/restored-facts.ts';
 import type { Report } from '../command.ts';
 import type { JsonDocument } from '../json.ts';
@@ -12,12 +12,12 @@ export interface RestoredFile extends Omit<RestoredFacts, 'time'> {
   readonly target: string;
   /** When the restored state was captured, milliseconds since 1970. */
   readonly time: number;
-  /** Frames of WAL that were read; undefined where that is not known. */
+  /** Frames of WAL that were read; undefined if unknown. */
   readonly frames: number | undefined;
   readonly seconds: number;
 }
 
-/** `origin` is told besides, by its names. */
+/** `origin` is added to the report under its own names. */
 export function restoredReport(facts: RestoredFile, origin: Readonly<Record<string, string>> = {}): Report {
   const { path, time, seconds, pages, pageSize, bytes, ...rest } = facts;
   const document: JsonDocument = {
@@ -49,16 +49,16 @@ export function restoredReport(facts: RestoredFile, origin: Readonly<Record<stri
   };
 }
 
-/** What the restore has proven, and what it has not. */
+/** What the restore proved, and what it did not. */
 export function proofWords({ proof, frames }: Pick<RestoredFile, 'proof' | 'frames'>): string {
   if (proof === 'recorded') return 'the checksum equals the one taken from the live database';
   const own =
     proof === 'files'
       ? 'the checksums in its LTX files hold'
       : frames === undefined
-        ? 'the stored objects decoded without a fault'
+        ? 'the stored objects decoded without errors'
         : frames > 0
           ? 'the checksums in the WAL’s own frames hold'
-          : 'the snapshot decoded without a fault';
-  return `only that ${own}: another program wrote this replica, and recorded no checksum of the database`;
+          : 'the snapshot decoded without errors';
+  return `only that ${own}: another program wrote this replica and recorded no database checksum`;
 }

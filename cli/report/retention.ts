@@ -4,13 +4,13 @@ import { type ExitCode, EXIT } from '../exit-codes.ts';
 import type { JsonDocument } from '../json.ts';
 import { counted } from './wording.ts';
 
-/** Locked objects are as they should be; whatever else stays, or keeps all from going, is a failure. */
+/** Locked objects stay as intended. Any other object that could not be deleted, and any refusal, is a failure. */
 export function retentionExit({ refusals, failures }: RetainReport): ExitCode {
   const failed = refusals.length > 0 || failures.some(({ code }) => code !== 'OBJECT_LOCKED');
   return failed ? EXIT.failed : EXIT.ok;
 }
 
-/** All but the keys, of which there may be many. */
+/** Everything but the keys: there may be many. */
 export function retentionDocument(report: RetainReport): JsonDocument {
   const { now, policy, dryRun, refusals, kept, planned, freed, failures, abandonedUploads } = report;
   return {
@@ -30,7 +30,7 @@ export function retentionWords(report: RetainReport): string[] {
   const { dryRun, refusals, kept, planned, freed, failures, abandonedUploads } = report;
   const went = dryRun ? planned : freed;
   return [
-    ...refusals.map(({ message }) => `refused, and nothing was deleted: ${message}`),
+    ...refusals.map(({ message }) => `nothing was deleted: ${message}`),
     ...failures.map(({ message }) => `not deleted: ${message}`),
     `${dryRun ? 'would delete' : 'deleted'} ${counted(went.objects, 'object')}, ${formatSize(went.bytes)}; ` +
       `${dryRun ? 'would keep' : 'kept'} ${counted(kept.objects, 'object')}, ${formatSize(kept.bytes)}`,

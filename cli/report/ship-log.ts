@@ -5,7 +5,7 @@ import type { ShipperEvent } from '../../shipper/protocol.ts';
 import { BLOCKER_WORDS, LOSS_WORDS, REASON_WORDS } from '../../shipper/reasons.ts';
 import type { Shipper } from '../../shipper/shipper.ts';
 import type { JsonDocument } from '../json.ts';
-import type { OnProgress, Terminal } from '../terminal.ts';
+import type { OnProgress, Terminal } from '../terminal/terminal.ts';
 import { counted, spanWords } from './wording.ts';
 
 /** The same trouble is told again after so long, milliseconds. */

@@ -1,4 +1,4 @@
-/** How moments, spans and counts are written for people. */
+/** Moments, spans and counts, written for people. */
 import { formatSize } from '../../replica/terms/units.ts';
 import { formatTime } from '../../replica/terms/target.ts';
 
@@ -8,10 +8,10 @@ export function momentWords(time: number, now: number): string {
 }
 
 function agoWords(milliseconds: number): string {
-  return milliseconds < 0 ? 'in the future, by this machine’s clock' : `${spanWords(milliseconds)} ago`;
+  return milliseconds < 0 ? 'in the future by this machine’s clock' : `${spanWords(milliseconds)} ago`;
 }
 
-/** In the largest unit that gives at least two of it: `95 seconds`, `3 minutes`, `40 hours`, `12 days`. */
+/** In the largest unit of which there are at least two: `95 seconds`, `3 minutes`, `40 hours`, `12 days`. */
 export function spanWords(milliseconds: number): string {
   const seconds = milliseconds / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} seconds`;
@@ -30,12 +30,12 @@ export function counted(count: number, one: string, many = one.endsWith('x') ? `
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Bytes for people, and exactly. */
+/** Bytes, rounded and exact. */
 export function sizeWords(bytes: number): string {
   return bytes < 1024 ? counted(bytes, 'byte') : `${formatSize(bytes)} (${bytes} bytes)`;
 }
 
-/** Names in a column of their own, values in line behind them. */
+/** Two columns: names, and values aligned after them. */
 export function columns(rows: readonly (readonly [name: string, value: string])[]): string[] {
   const width = Math.max(0, ...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);

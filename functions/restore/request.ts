@@ -61,7 +61,7 @@ function pointOf(value: unknown, now: number): Target {
     throw badInput('AT', `at is ${(error as Error).message}`);
   }
   if (target.kind === 'time' && target.time > now) {
-    throw badInput('FUTURE_TIME', `at is ${value}, which is still to come: it is ${formatTime(now)} now`);
+    throw badInput('FUTURE_TIME', `at is ${value}, which is in the future: it is ${formatTime(now)} now`);
   }
   return target;
 }

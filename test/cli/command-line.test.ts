@@ -46,13 +46,13 @@ test('what is wrong is named', () => {
   refused(['a', 'b', '--win', '1h'], /did you mean --window\?/);
   refused(['a', 'b', '-x'], /unknown flag -x; see seawall send --help/);
   refused(['a', 'b', '--constructor'], /unknown flag --constructor/);
-  refused(['a', 'b', '--force', '--force'], /--force is given twice/);
-  refused(['a', 'b', '--force=yes'], /--force takes no value; it was given yes/);
+  refused(['a', 'b', '--force', '--force'], /--force was given twice/);
+  refused(['a', 'b', '--force=yes'], /--force takes no value; it got yes/);
   refused(['a', 'b', '--window'], /--window needs a value: --window <duration>/);
   refused(['a', 'b', '--window', '--force'], /--window needs a value/);
   refused(['a', 'b', '--window='], /--window needs a value/);
   refused(['a'], /<to> is missing: another/);
-  refused(['a', 'b', 'c'], /"c" is one operand too many/);
+  refused(['a', 'b', 'c'], /"c" is one operand more/);
   refused(['a', ''], /<to> is empty/);
 });
 

@@ -29,7 +29,7 @@ test('a TypeError or RangeError is wrong usage only where the command line is in
     assert.ok(interpreted instanceof UsageError);
     assert.equal(exitCodeOf(interpreted), EXIT.usage);
     assert.equal(exitCodeOf(error), EXIT.failed);
-    assert.match(failureMessage(error), /did not foresee[^]*exit-codes\.test/);
+    assert.match(failureMessage(error), /unexpected error[^]*exit-codes\.test/);
   }
   await assert.rejects(
     interpret(() => Promise.reject(new SeawallError('local', 'X', 'passes'))),

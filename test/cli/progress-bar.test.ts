@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { test } from 'node:test';
-import { ProgressBar, Rate, renderProgress, type ProgressLook } from '../../cli/progress-bar.ts';
+import { ProgressBar, Rate, renderProgress, type ProgressLook } from '../../cli/terminal/progress-bar.ts';
 import { filesStore } from '../../replica/store/files/store.ts';
 import { buildHistory } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';

@@ -124,7 +124,7 @@ test('a point that cannot be restored exits 3 and names the nearest; nothing is 
   const mistyped = `${new Date().getUTCFullYear() + 1}-01-01T00:00:00Z`;
   const future = await seawall(['restore', bucket, '-o', path, '--at', mistyped]);
   assert.equal(future.code, 3);
-  assert.match(future.stderr, /is still to come: it is .* now\. Nearest before: latest\./);
+  assert.match(future.stderr, /is in the future: it is .* now\. Nearest before: latest\./);
   assert.ok(future.stderr.includes(`→ seawall restore ${bucket} -o ${path} --at latest`), future.stderr);
   assert.deepEqual(readdirSync(scratch.path), []);
 });
@@ -270,7 +270,7 @@ test('compact makes a snapshot; again there is nothing to do; the restored state
   assert.match(String(made['checksum']), /^[0-9a-f]{16}$/);
   const again = await seawall(['compact', copy, '--force']);
   assert.deepEqual([again.code, again.stderr], [0, '']);
-  assert.match(again.stdout, /^nothing to compact: /);
+  assert.match(again.stdout, /^nothing compacted: /);
   const path = scratch.file();
   assert.equal((await seawall(['restore', copy, '-o', path])).code, 0);
   assert.equal(hashOfFile(path), latestState(own).hash);

@@ -41,7 +41,7 @@ describe('what the function fails with is the failure of the command', () => {
     const { path } = newTarget();
     const args = [...BY_FUNCTION, '-o', path, '--at', '2199-01-01T00:00:00Z'];
     const error = errorOf(await seawallJson(args, 2, { env }));
-    assert.match(String(error['message']), /^backup-restore refuses this: .*still to come/);
+    assert.match(String(error['message']), /^backup-restore rejects the request: .*in the future/);
   });
   test('its own permissions: 1', async () => {
     s3.faults.add({ kind: 'status', status: 403, code: 'AccessDenied', match: ({ op }) => op === 'GetObject' });
@@ -101,7 +101,7 @@ describe('what the function fails with is the failure of the command', () => {
     for (const [field, value] of bad) {
       assert.throws(() => parseAnswer(JSON.stringify({ ...good, [field]: value }), 'f'), {
         code: 'FUNCTION_ANSWER',
-        message: new RegExp(`no good "${field}"`),
+        message: new RegExp(`without a valid "${field}"`),
       });
     }
   });

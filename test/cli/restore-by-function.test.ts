@@ -72,16 +72,16 @@ test('an existing file is refused before anything is invoked, and replaced with 
 test('a wrong command line exits 2 before anything is invoked', async () => {
   const { path, left } = newTarget();
   const cases: readonly (readonly [args: readonly string[], message: RegExp])[] = [
-    [['bucket', '--lambda', 'f', '--database', 'app', '-o', path], /name a replica, or a function .* not both/],
+    [['bucket', '--lambda', 'f', '--database', 'app', '-o', path], /give a replica, or a function .* not both/],
     [['--lambda', 'f', '-o', path], /--database <name> is missing/],
     [['--lambda', 'f', '--database', 'app'], /--output <file> is missing/],
     [['--lambda', 'f', '--database', '../other', '-o', path], /a component is "\.\."/],
     [['--lambda', 'f g', '--database', 'app', '-o', path], /--lambda must be the name or the ARN .* not f g/],
     [['--lambda', 'f', '--database', 'app', '-o', path, '--at', 'yesterday'], /not a point to restore: "yesterday"/],
     [['--lambda', 'f', '--database', 'app', '-o', path, '--region', 'Frankfurt'], /--region must be a region/],
-    [['--lambda', 'f', '--database', 'app', '-o', path], /the region is not known: give --region or the ARN/],
+    [['--lambda', 'f', '--database', 'app', '-o', path], /the region is unknown: give --region or the ARN/],
     [['--lambda', 'f', '--database', 'app', '-o', '-'], /--output must be a file/],
-    [['bucket', '--database', 'app', '-o', path], /--database goes with --lambda/],
+    [['bucket', '--database', 'app', '-o', path], /--database works only with --lambda/],
     [['-o', path], /<replica> is missing/],
   ];
   for (const [args, message] of cases) {

@@ -138,7 +138,7 @@ describe('bad input is named, and nothing is made', () => {
     [{ database: 'app', at: 'yesterday' }, 'AT', /not a point to restore: "yesterday"\. Give latest, a time such as/],
     [{ database: 'app', at: '2026-03-01T12:00:00' }, 'AT', /with Z or an offset/],
     [{ database: 'app', at: 1234 }, 'AT', /at must be a text, not 1234/],
-    [{ database: 'app', at: '2199-01-01T00:00:00Z' }, 'FUTURE_TIME', /still to come: it is 20/],
+    [{ database: 'app', at: '2199-01-01T00:00:00Z' }, 'FUTURE_TIME', /in the future: it is 20/],
     [{ database: 'app', target: 'dbs/app/generations/x' }, 'TARGET', /begins with "restores\/"/],
     [{ database: 'app', target: 'restores/../dbs/app' }, 'TARGET', /a component is "\.\."/],
     [{ database: 'app', target: 5 }, 'TARGET', /not 5/],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Terminal } from '../../cli/terminal.ts';
+import { Terminal } from '../../cli/terminal/terminal.ts';
 import { ShipLog } from '../../cli/report/ship-log.ts';
 import type { ShipperEvent } from '../../shipper/protocol.ts';
 import {

@@ -12,7 +12,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { renderProgress } from '../../cli/progress-bar.ts';
+import { renderProgress } from '../../cli/terminal/progress-bar.ts';
 import { formatSize } from '../../replica/terms/units.ts';
 import { librariesHere, runCampaign, type Failure } from './campaign.ts';
 import { rerunLine } from './evidence.ts';

@@ -1,4 +1,4 @@
-/** A line that tells how long something has taken, for work that reports nothing on its way. */
+/** A line that shows how long something has taken, for work that reports no progress. */
 import { clock, ERASE, type BarStream } from './progress-bar.ts';
 
 /** Milliseconds. */
@@ -18,7 +18,7 @@ export class ElapsedLine implements Disposable {
     }, REDRAW);
   }
 
-  /** Takes the line off the screen; it comes back with the next second. */
+  /** Takes the line off the screen; the next second draws it again. */
   erase(): void {
     if (this.#visible) this.#stream.write(ERASE);
     this.#visible = false;

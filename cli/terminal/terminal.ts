@@ -1,5 +1,5 @@
 /** Where a command's words go: results to stdout, as text or JSON; failures, hints and progress to stderr. */
-import type { JsonDocument } from './json.ts';
+import type { JsonDocument } from '../json.ts';
 import { ElapsedLine } from './elapsed-line.ts';
 import { ProgressBar } from './progress-bar.ts';
 
@@ -26,7 +26,7 @@ export class Terminal {
     const dumb = env['TERM'] === 'dumb';
     this.#drawsBars = stderr.isTTY && !dumb && !options.json;
     this.#color = stderr.isTTY && !dumb && (env['NO_COLOR'] ?? '') === '';
-    // Whoever reads may go away (seawall … | head); the work, and its exit code, must not change because of that.
+    // The reader may close the pipe (seawall … | head). The work and its exit code must not change because of that.
     for (const stream of [options.stdout, stderr]) stream.on('error', () => undefined);
   }
 
@@ -37,19 +37,19 @@ export class Terminal {
     if (text !== '') this.#options.stdout.write(`${text}\n`);
   }
 
-  /** For people, beside the results; nothing with --json. */
+  /** A line on stderr, for people only: nothing with --json. */
   note(line: string): void {
     if (this.json) return;
     this.#bar?.erase();
     this.#options.stderr.write(`${line}\n`);
   }
 
-  /** A failure's first words, in red where colours are wanted. */
+  /** A failure's first words, in red if colours are wanted. */
   alarm(words: string): string {
     return this.#color ? `\x1b[31m${words}\x1b[39m` : words;
   }
 
-  /** Begins a progress bar; there is one at a time. Where none is wanted, the reports go nowhere. */
+  /** Begins a progress bar; there is one at a time. If none is wanted, the reports are dropped. */
   progress(label: string, unit: 'bytes' | 'objects'): OnProgress {
     this.endProgress();
     if (!this.#drawsBars) return () => undefined;
@@ -61,7 +61,7 @@ export class Terminal {
     };
   }
 
-  /** Tells how long the work takes, which reports nothing itself. */
+  /** Shows how long work has taken that reports no progress itself. */
   async whileWaiting<T>(label: string, work: () => Promise<T>): Promise<T> {
     this.endProgress();
     if (!this.#drawsBars) return work();

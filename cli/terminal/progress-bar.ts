@@ -1,12 +1,12 @@
 /** A progress bar with rate and time left, on a terminal only. */
-import { formatSize } from '../replica/terms/units.ts';
+import { formatSize } from '../../replica/terms/units.ts';
 
 export interface ProgressState {
   readonly label: string;
   readonly done: number;
-  /** Unknown totals give no bar and no time left. */
+  /** Undefined while unknown: then there is no bar and no time left. */
   readonly total: number | undefined;
-  /** Units a second; undefined while too little was seen. */
+  /** Units a second; undefined while too little is known. */
   readonly rate: number | undefined;
 }
 
@@ -21,8 +21,8 @@ const WIDEST_BAR = 40;
 const NARROWEST_BAR = 8;
 
 /**
- * One line, never longer than `columns − 1` characters, so that no terminal wraps it. What matters least goes first
- * when there is no room: the bar shrinks, then the amount, the rate and the time left are dropped.
+ * One line, never longer than `columns − 1` characters, so that no terminal wraps it. If there is no room,
+ * what matters least goes first: the bar shrinks, then the amount, the rate and the time left are dropped.
  */
 export function renderProgress(state: ProgressState, look: ProgressLook): string {
   const room = look.columns - 1;
@@ -90,12 +90,12 @@ export class Rate {
   /** Takes a sample, `at` in milliseconds. */
   note(at: number, done: number): void {
     const last = this.#seen.at(-1);
-    if (last !== undefined && done < last.done) this.#seen.length = 0; // something new has begun
+    if (last !== undefined && done < last.done) this.#seen.length = 0; // something else has begun
     this.#seen.push({ at, done });
     while (this.#seen.length > 2 && at - this.#seen[1]!.at >= Rate.WINDOW) this.#seen.shift();
   }
 
-  /** Units a second; undefined before half a second was seen. */
+  /** Units a second; undefined in the first half second. */
   get perSecond(): number | undefined {
     const [first] = this.#seen;
     const last = this.#seen.at(-1);
@@ -113,7 +113,7 @@ export interface BarStream {
 const REDRAW = 100;
 export const ERASE = '\r\x1b[2K';
 
-/** Draws in place, at most ten times a second, and takes itself away. */
+/** Draws in place, at most ten times a second, and can erase itself. */
 export class ProgressBar {
   readonly #stream: BarStream;
   readonly #label: string;
@@ -135,7 +135,7 @@ export class ProgressBar {
     if (now - this.#drawnAt < REDRAW) return;
     this.#drawnAt = now;
     this.#rate.note(now, done);
-    // Some pseudo-terminals say that they have no columns at all.
+    // Some pseudo-terminals report zero columns.
     const said = this.#stream.columns ?? 0;
     const columns = said > 0 ? said : 80;
     const state = { label: this.#label, done, total, rate: this.#rate.perSecond };
