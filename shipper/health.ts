@@ -13,6 +13,7 @@ import type { ShipperStatus } from './protocol.ts';
  */
 export type HealthReason = 'not-started' | 'starting' | 'no-answer' | 'lagging' | 'fenced' | 'failed' | 'stopped';
 
+/** Whether a backup is up to date, and if not, why. */
 export interface Health {
   /** Whether everything that was committed more than `maxLag` ago is in the replica. */
   readonly ok: boolean;

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { SeawallError } from '../replica/terms/errors.ts';
 
+/** Which signals end the shipping, and how. */
 export interface StopOnSignalsOptions {
   /** Signals to obey. Default: SIGTERM and SIGINT. */
   readonly signals?: readonly NodeJS.Signals[];

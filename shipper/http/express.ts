@@ -2,7 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DurableWait, NOT_DURABLE, type DurableResponsesOptions, type DurableSource } from './wait.ts';
 
-type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
+/** Middleware in the form of Express and Connect. */
+export type NodeMiddleware = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
 
 /**
  * Holds the response to a write until what was committed before it is in the replica, with the ordinary next upload: no
@@ -13,7 +18,7 @@ type Middleware = (request: IncomingMessage, response: ServerResponse, next: (er
  * app.use(durableExpress(shipper));
  * ```
  */
-export function durableExpress(shipper: DurableSource, options?: DurableResponsesOptions): Middleware {
+export function durableExpress(shipper: DurableSource, options?: DurableResponsesOptions): NodeMiddleware {
   const wait = new DurableWait(shipper, options);
   return (request, response, next) => {
     hold(request, response, wait);

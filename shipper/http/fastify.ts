@@ -1,18 +1,29 @@
 /** Plugin for Fastify. */
 import { DurableWait, NOT_DURABLE, type DurableResponsesOptions, type DurableSource } from './wait.ts';
 
-interface Request {
+/** What the plugin needs of a request. */
+export interface FastifyRequestLike {
+  /** Such as `POST`. */
   readonly method: string;
 }
-interface Reply {
+/** What the plugin needs of a reply. */
+export interface FastifyReplyLike {
+  /** The status so far. */
   readonly statusCode: number;
+  /** Sets the status. */
   code(status: number): unknown;
+  /** Sets headers. */
   headers(values: Readonly<Record<string, string>>): unknown;
+  /** Removes a header. */
   removeHeader(name: string): unknown;
 }
 /** What the plugin needs of a Fastify instance. */
 export interface FastifyLike {
-  addHook(name: 'onSend', hook: (request: Request, reply: Reply, payload: unknown) => Promise<unknown>): unknown;
+  /** Adds a hook that sees each payload before it is sent. */
+  addHook(
+    name: 'onSend',
+    hook: (request: FastifyRequestLike, reply: FastifyReplyLike, payload: unknown) => Promise<unknown>,
+  ): unknown;
 }
 
 /**

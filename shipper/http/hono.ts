@@ -3,8 +3,12 @@ import { DurableWait, NOT_DURABLE, type DurableResponsesOptions, type DurableSou
 
 /** What the middleware needs of a context. */
 export interface HonoLike {
-  readonly req: { readonly method: string };
-  // `undefined` first: Hono merges the headers of the former response into a new one otherwise.
+  /** The request. */
+  readonly req: {
+    /** Such as `POST`. */
+    readonly method: string;
+  };
+  /** The response. Set to undefined first: otherwise Hono merges the headers of the old response into the new one. */
   res: Response | undefined;
 }
 

@@ -3,9 +3,11 @@ import { parseDuration } from '../../replica/terms/units.ts';
 
 /** What the middleware needs of a shipper. */
 export interface DurableSource {
+  /** Resolves when everything committed before the call is in the replica; rejects when shipping has ended. */
   durable(): Promise<unknown>;
 }
 
+/** Which responses are held, and for how long. */
 export interface DurableResponsesOptions {
   /** How long a response is held at most, milliseconds or text such as '5s'. Default '5s'. */
   readonly timeLimit?: string | number;
