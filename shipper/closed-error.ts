@@ -1,7 +1,7 @@
 import { SeawallError } from '../replica/terms/errors.ts';
 import type { PlainError, ShipperState } from './protocol.ts';
 
-/** What those are told who still ask when nothing will be shipped any more. */
+/** The error for calls after shipping has ended. */
 export function closedError(state: ShipperState, problem: PlainError | undefined): SeawallError {
   const because = problem === undefined ? '' : `: ${problem.message}`;
   if (state === 'fenced') return new SeawallError('conflict', 'FENCED', `the shipper is fenced${because}`);

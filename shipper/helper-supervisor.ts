@@ -1,22 +1,22 @@
 /**
- * Keeps one helper process running for as long as anything is to be shipped: starts it for the first shipment, ends
- * it after the last, and starts another when it ends unasked: at once, then later and later (0.1 to 30 s). Only the end
- * of the process counts. A helper that stands still or is slow holds its locks, and is waited for.
+ * Keeps one helper process running for as long as anything is to be shipped: starts it for the first shipment, ends it
+ * after the last, and starts another when it ends unexpectedly, after 0.1 to 30 s. Only the end of the process counts:
+ * a helper that hangs or is slow still holds its locks, so it is waited for.
  */
 import { backoffDelay } from '../replica/runtime/retry.ts';
 import { SYSTEM_CLOCK, type Clock } from './clock.ts';
 import { HelperEnded, HelperProcess } from './helper-process.ts';
 import type { Request, ShipperEvent } from './protocol.ts';
 
-/** The first new try comes soon; a helper that ended again and again is left alone for longer and longer. */
+/** Pauses before the next helper; they grow with each one that ends. */
 const BACKOFF = { baseMs: 100, capMs: 30_000 };
-/** A helper that ran for so long was well; its end is a first failure again, milliseconds. */
+/** If a helper ran this long, its end counts as a first failure again, in milliseconds. */
 const RAN_WELL = 60_000;
 
 /** What is shipped by the helper, as the supervisor sees it. */
 export interface HelperClient {
   hear(event: ShipperEvent): void;
-  /** The helper ended unasked, the `attempt`th time in a row; the next one starts in `delay` milliseconds. */
+  /** The helper ended unexpectedly, the `attempt`th time in a row; the next one starts in `delay` milliseconds. */
   helperEnded(error: HelperEnded, attempt: number, delay: number): void;
   /** There is a new helper, which knows nothing of this shipment yet. */
   helperStarted(): void;

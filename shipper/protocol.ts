@@ -1,4 +1,4 @@
-/** What the app's handle and the helper process say to each other. Plain JSON values only. */
+/** The messages between the app's handle and the helper process: plain JSON values only. */
 import type { ErrorFacts, ErrorKind } from '../replica/terms/errors.ts';
 import type { Settings } from './options.ts';
 import type { BeginCause, Blocker, LossCause, NewGenerationReason } from './reasons.ts';
@@ -9,15 +9,18 @@ export type ShipperState =
   /** A new generation's snapshot is being made. */
   | 'snapshotting'
   | 'streaming'
-  /** The store does not take uploads; tried again and again. */
+  /** The store does not take uploads. The helper keeps trying. */
   | 'retrying'
-  /** There is no database to follow: it is missing, locked, not in WAL mode, or its disk fails. Tried again and again. */
+  /**
+   * The database cannot be followed now: it is missing, locked, not in WAL mode, or its disk fails. The helper keeps
+   * trying.
+   */
   | 'waiting'
-  /** The helper process ended unasked; a new one is being started. */
+  /** The helper process ended unexpectedly; a new one is being started. */
   | 'restarting'
-  /** Another shipper took the replica over; nothing is shipped any more. */
+  /** Another shipper took the replica over. Nothing more is shipped. */
   | 'fenced'
-  /** The database cannot be followed; nothing is shipped. */
+  /** The shipper gave up, and `problem` says why. Nothing more is shipped. */
   | 'failed'
   | 'stopped';
 
@@ -31,7 +34,7 @@ export interface ShipperStatus {
   readonly replica: string;
   /** The generation that is written, sixteen hex digits. */
   readonly generation?: string;
-  /** Why the generation was started, when this shipper started it. */
+  /** Why the generation was started; absent if this shipper continued it. */
   readonly reason?: NewGenerationReason;
   /** The end of what is in the bucket. */
   readonly position?: string;
@@ -50,7 +53,7 @@ export interface ShipperStatus {
   readonly lag?: number;
   /** Bytes of captured segments that wait for the store. */
   readonly staged: number;
-  /** How continuity was lost, while the difference is not shipped yet. */
+  /** How continuity was lost; absent once the difference is shipped. */
   readonly lost?: LossCause;
   /** What keeps the WAL from being ended. */
   readonly blockedBy?: Blocker;
@@ -64,7 +67,7 @@ export interface ShipperStatus {
   readonly snapshots: number;
   /** Bytes uploaded since then. */
   readonly bytes: number;
-  /** Resident memory of the helper, bytes; like `pid`, absent while there is none. */
+  /** Resident memory of the helper in bytes. Like `pid`, absent while there is no helper. */
   readonly memory?: number;
   /** Process id of the helper. */
   readonly pid?: number;
@@ -108,7 +111,7 @@ export type ShipperEvent =
       readonly type: 'generation';
       /** The new generation, sixteen hex digits. */
       readonly generation: string;
-      /** What happened. */
+      /** What made the shipper begin. */
       readonly cause: BeginCause;
       /** Why the generation that was there could not be continued. */
       readonly reason: NewGenerationReason;
@@ -122,7 +125,7 @@ export type ShipperEvent =
       readonly type: 'resumed';
       /** The generation, sixteen hex digits. */
       readonly generation: string;
-      /** What happened. */
+      /** What made the shipper begin. */
       readonly cause: BeginCause;
       /** `unchanged`: the database was as the replica knew it. `difference`: pages that differed were shipped. */
       readonly way: 'unchanged' | 'difference';
@@ -170,7 +173,7 @@ export type ShipperEvent =
       /** Failures in a row, this one included. */
       readonly failures: number;
     }
-  /** Frames were lost or dropped that the replica does not have: the difference will be shipped. */
+  /** The WAL no longer continues what was captured. The shipper will ship the difference instead. */
   | {
       readonly type: 'lost';
       /** How continuity was lost. */
@@ -190,7 +193,7 @@ export type ShipperEvent =
       /** By what, as in {@link ShipperStatus.blockedBy}. */
       readonly by: Blocker;
     }
-  /** The helper process ended unasked; the next one is started. */
+  /** The helper process ended unexpectedly; the next one is being started. */
   | {
       readonly type: 'helper';
       readonly change: 'ended';
@@ -217,11 +220,11 @@ export type Request =
   | {
       readonly ask: 'start';
       readonly settings: Settings;
-      /** Who writes the replica, the same in every helper that this start of the shipper leads to. */
+      /** Identifies the writer of the replica. Every helper of one start of the shipper has the same. */
       readonly owner: string;
       /**
-       * A former helper of the same start has ended. The replica must still be this owner's, and the answer comes as
-       * soon as the database is held; how the store is, events tell.
+       * An earlier helper of the same start has ended. The replica must still be this owner's. The answer comes as soon
+       * as the database is open; events tell how the store is.
        */
       readonly isRestart: boolean;
     }
@@ -231,7 +234,7 @@ export type Request =
   | { readonly ask: 'status' }
   | { readonly ask: 'stop' };
 
-/** `shipment`: which of the helper's databases is meant. */
+/** `shipment` is the number of the database that is meant. */
 export type ToHelper = Request & { readonly id: number; readonly shipment: number };
 
 export type FromHelper =

@@ -13,13 +13,13 @@ import { toPlain } from '../plain-error.ts';
 import type { FromHelper, ToHelper } from '../protocol.ts';
 import { giveWayToTheApp } from './sharing/priority.ts';
 import { PollSchedule } from './sharing/poll-schedule.ts';
-import { Shipment } from './shipment.ts';
+import { ShippedDatabase } from './shipped-database.ts';
 import { Stores } from './sharing/stores.ts';
 
 giveWayToTheApp();
 
-/** By the number that the handle gave each. */
-const shipments = new Map<number, Shipment>();
+/** By the number that the handle gave to each. */
+const databases = new Map<number, ShippedDatabase>();
 const shared = { stores: new Stores(), schedule: new PollSchedule(SYSTEM_CLOCK), clock: SYSTEM_CLOCK };
 let ending = false;
 
@@ -48,15 +48,15 @@ async function carryOut(message: ToHelper): Promise<unknown> {
   const { shipment: number } = message;
   switch (message.ask) {
     case 'start': {
-      if (shipments.has(number)) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
-      const shipment = new Shipment(message.settings, shared, (event) => {
+      if (databases.has(number)) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
+      const database = new ShippedDatabase(message.settings, shared, (event) => {
         tell({ tell: 'event', shipment: number, event });
       });
-      shipments.set(number, shipment);
+      databases.set(number, database);
       try {
-        await shipment.start(message);
+        await database.start(message);
       } catch (error) {
-        shipments.delete(number);
+        databases.delete(number);
         throw error;
       }
       return;
@@ -71,24 +71,24 @@ async function carryOut(message: ToHelper): Promise<unknown> {
       return need(number).replicator.status();
     case 'stop':
       try {
-        await shipments.get(number)?.stop();
+        await databases.get(number)?.stop();
       } finally {
-        shipments.delete(number);
+        databases.delete(number);
       }
   }
 }
 
-function need(number: number): Shipment {
-  const shipment = shipments.get(number);
-  if (shipment === undefined) throw new SeawallError('refused', 'NOT_STARTED', 'the shipper has not started');
-  return shipment;
+function need(number: number): ShippedDatabase {
+  const database = databases.get(number);
+  if (database === undefined) throw new SeawallError('refused', 'NOT_STARTED', 'the shipper has not started');
+  return database;
 }
 
 /** The app is gone, or nothing is left to ship. */
 async function end(): Promise<void> {
   if (ending) return;
   ending = true;
-  await Promise.allSettled([...shipments.values()].map((shipment) => shipment.stop()));
+  await Promise.allSettled([...databases.values()].map((database) => database.stop()));
   process.exit(0);
 }
 

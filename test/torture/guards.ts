@@ -74,9 +74,9 @@ const GUARDS: Readonly<Record<string, Guard>> = {
         broken: 'return undefined;',
       },
       {
-        file: 'shipper/helper/beginning/generation-start.ts',
-        intact: 'if (again && former?.claim !== undefined && former.claim.owner !== owner.owner) {',
-        broken: "if (again && former?.claim !== undefined && former.claim.owner === '') {",
+        file: 'shipper/helper/upload/claim.ts',
+        intact: 'if (isRestart && former?.claim !== undefined && former.claim.owner !== owner.owner) {',
+        broken: "if (isRestart && former?.claim !== undefined && former.claim.owner === '') {",
       },
     ],
     needed: takenOver,

@@ -1,4 +1,4 @@
-/** Begins to ship: goes on in the generation that is there, or starts one where that is impossible. */
+/** Begins to ship: continues the generation in the bucket, or starts a new one if that is impossible. */
 import type { Codec } from '../../../replica/format/codec.ts';
 import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import type { Store } from '../../../replica/store/store.ts';
@@ -17,12 +17,12 @@ import { retryForever, uploadSegment, type UploadSettings } from '../upload/uplo
 import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
 
 export interface Begun {
-  /** Where capture goes on, and the end of what is in the bucket. */
+  /** Where capture continues, and the end of what is in the bucket. */
   readonly point: CapturePoint;
   readonly reached: CapturePoint;
   readonly hashes: PageHashes;
   readonly boundary: Boundary;
-  /** Why a new generation was started; absent when the old one goes on. */
+  /** Why a new generation was started; absent if the old one goes on. */
   readonly reason?: NewGenerationReason;
   /** What was uploaded. */
   readonly segments: number;
@@ -30,7 +30,7 @@ export interface Begun {
   readonly bytes: number;
 }
 
-/** Tries for as long as it takes; throws Fenced, or the signal's reason. */
+/** Tries as long as it takes. Throws Fenced, or the signal's reason. */
 export async function beginShipping(
   context: {
     readonly live: LiveDatabase;
@@ -43,7 +43,7 @@ export async function beginShipping(
   },
   work: {
     readonly cause: BeginCause;
-    /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
+    /** The time of the newest state that this shipper has shipped, milliseconds since 1970. */
     readonly newest: number;
     /** The replica was this owner's before, and must be so still. */
     readonly isRestart: boolean;
@@ -73,9 +73,10 @@ export async function beginShipping(
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
-  /** Why the first try could not go on. */
+  /** Why the first attempt could not continue the generation. */
   let first: NewGenerationReason | undefined;
-  // What a failed try has put into the bucket, a snapshot that arrived too late, say, the next one may go on from.
+  // A failed attempt may have put something into the bucket, such as a snapshot that arrived late, for the next to
+  // continue.
   const begin = async (): Promise<Begun> => {
     const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });
     if (resumed.kind === 'resumed') {
@@ -103,6 +104,6 @@ export async function beginShipping(
       }
     }
   };
-  // Each try has its turn, and the pauses between them are others'.
+  // Each attempt takes a turn; during the pauses between them others have theirs.
   return retryForever(work.upload, () => context.wholeReads.run(signal, attempt));
 }

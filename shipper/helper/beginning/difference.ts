@@ -2,13 +2,14 @@
  * The difference: pages in which the database differs from the end of its replica, as a transaction that continues it.
  * Stock SQLite replays it like any other.
  *
- * A former shipper that is still at work writes next either at the end of the replica, or, when it has just ended its
- * index, at the start of the next index. So the replica's last index is ended first, by a transaction that changes
- * nothing (a page is written once more), and the difference begins the next index. Whichever of its two keys the former
- * shipper comes for, it finds it taken, or was faster and what it wrote there follows on without a gap.
+ * A former shipper that is still at work writes next at the end of the replica or, if it has just ended its index, at
+ * the start of the next index. So the replica's last index is ended first, by a transaction that changes nothing (it
+ * writes a page again), and the difference begins the next index. Whichever of the two keys the former shipper writes,
+ * either the key is taken, or the former shipper was faster, and what it wrote continues the replica without a gap.
  *
- * A replica that ends inside a transaction leaves only one such key: the former shipper has not ended its index. There
- * the difference is to the pages as that transaction left them, and ends it: nothing of it counts but what is right.
+ * If a replica ends inside a transaction, there is only one such key, because the former shipper has not ended its
+ * index. Then the difference is taken to the pages as that transaction left them, and ends it. Of two versions of a
+ * page in a transaction the later one counts, so no page of the unfinished part stays wrong.
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../../replica/format/codec.ts';
@@ -44,7 +45,7 @@ export async function differingPages(
   return differing;
 }
 
-/** A page that both have, with the same content; undefined when there is none. */
+/** A page that is the same in the database and the replica; undefined if there is none. */
 export function pageInCommon(
   { pages, pageSize }: Pick<HeldImage, 'pages' | 'pageSize'>,
   expected: number,
@@ -60,15 +61,15 @@ interface Limits {
   readonly codec: Codec;
 }
 
-/** Ends the replica's last index by a transaction that writes `page` as it is in the replica. */
+/** Ends the replica's last index by a transaction that writes `page` again as it is in the replica. */
 export function endOfIndex(image: HeldImage, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
   const [segment] = transaction(image, end, end, [page], end.state, limits);
   return segment!;
 }
 
 /**
- * The difference in segments, at the start of the next index. Changes `end.hashes` along with it. Only the end of the
- * last segment is a restore point.
+ * The difference as segments, at the start of the next index. Brings `end.hashes` to the state after it. Only the end
+ * of the last segment is a restore point.
  */
 export function differenceSegments(
   image: HeldImage,
@@ -78,12 +79,14 @@ export function differenceSegments(
   limits: Limits,
 ): Generator<CapturedSegment> {
   const place = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
-  // A database that only shrank differs in no page; the commit says how long it is.
+  // If the database only shrank, no page differs: one page is written for its commit, which has the new length.
   const pages = differing.length === 0 ? [1] : differing;
   return transaction(image, end, place, pages, { pages: image.pages, time }, limits);
 }
 
-/** The rest of the transaction that the replica ends in: pages in which the database differs from what it wrote by now. */
+/**
+ * The rest of the transaction that the replica ends in: pages in which the database differs from what it wrote by now.
+ */
 export function restOfTransaction(
   image: HeldImage,
   end: ReplicaEnd,

@@ -2,8 +2,8 @@
  * Starts a generation: the claim to it, and a snapshot of the whole database.
  *
  * Right after a seal everything is in the database file. A reader that begins then reads the file alone and keeps every
- * checkpoint out until it ends, so the file stands still while the app goes on writing to the WAL. It is read twice, for
- * the page hashes and for the upload, and the two must agree.
+ * checkpoint out until it ends, so the file stands still while the app goes on writing to the WAL. It is read twice,
+ * for the page hashes and for the upload, and the two must agree.
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../../replica/format/codec.ts';
@@ -28,17 +28,17 @@ export interface StartedGeneration {
 export interface GenerationSettings extends HoldSettings {
   readonly codec: Codec;
   readonly reason: NewGenerationReason;
-  /** The new generation begins no earlier: older ones have states of that time. Milliseconds since 1970. */
+  /** The generation begins no earlier than this: older ones have states up to it. Milliseconds since 1970. */
   readonly notBefore: number;
   readonly owner: Owner;
-  /** The claim was this owner's before. If it is another's now, it is not taken back. */
+  /** The claim was this owner's before. If it is another shipper's now, it is not taken back. */
   readonly isRestart: boolean;
   readonly onProgress: (done: number, total: number) => void;
 }
 
 /**
- * Makes a new generation. Throws what the store throws; the database is released then, so that its WAL can be
- * checkpointed while the caller waits before trying again.
+ * Makes a new generation. Throws what the store throws. The database is released then, so that its WAL can be
+ * checkpointed while the caller waits before it tries again.
  */
 export async function startGeneration(
   live: LiveDatabase,
@@ -69,7 +69,7 @@ export async function startGeneration(
         progressed();
         settings.onProgress(done, total);
       });
-      // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
+      // The claim goes first: a snapshot without a claim would count as the history of its time.
       await takeClaim(store, former, generation, time, settings.owner);
       const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
       const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };

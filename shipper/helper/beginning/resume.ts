@@ -1,6 +1,6 @@
 /**
- * Resuming: going on in the generation that is there, by shipping only the pages in which the database differs from
- * the end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
+ * Resuming: continues the generation in the bucket by shipping only the pages in which the database differs from the
+ * end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
  * machine, and staging that was given up.
  */
 import { SeawallError } from '../../../replica/terms/errors.ts';
@@ -20,9 +20,9 @@ import { holdOfAll, underHeldSnapshot } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
 import { Fenced } from '../upload/uploader.ts';
 
-/** Past this share of differing pages a snapshot is no dearer, and restores are shorter. */
+/** If a larger share of pages differs, a snapshot costs no more, and restores are shorter. */
 const MOST_DIFFERING = 0.5;
-/** Databases up to this many pages are never too different: a snapshot would save nothing. */
+/** For databases up to this many pages the share does not matter: a snapshot would save nothing. */
 const FEW_PAGES = 256;
 
 export type Resumed =
@@ -47,7 +47,7 @@ export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'not
   readonly upload: (segment: CapturedSegment, signal: AbortSignal) => Promise<void>;
 }
 
-/** Throws what the store throws (to be tried again), and Fenced when another shipper took the claim meanwhile. */
+/** Throws what the store throws, to be tried again, and Fenced if another shipper took the claim meanwhile. */
 export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
   const found = await readEnd(store, settings);
   if ('reason' in found) return { kind: 'impossible', ...found };
@@ -83,7 +83,7 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
       try {
         for (const segment of planned.segments) await upload(segment);
       } catch (error) {
-        // The former shipper was faster to this key: that generation is its own.
+        // The former shipper wrote this key first, so that generation stays its own.
         if (error instanceof Fenced) return impossible('contested');
         throw error;
       }
@@ -104,7 +104,7 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
   );
 }
 
-/** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */
+/** What to ship, in order; undefined if it would not keep a former shipper out (see difference.ts). */
 function plan(
   image: HeldImage,
   end: ReplicaEnd,
@@ -146,10 +146,10 @@ async function readEnd(
       return { reason: 'generation-without-snapshot', newest };
     }
     if (beside?.tookOver === true) {
-      // Of the times from there on its generation is the history: one that went on from before would hide it.
+      // From that time on the other program's generation is the history, and continuing an older one would hide it.
       return { reason: 'foreign-replica', newest: Math.max(newest, lastWritten(beside.generation)) };
     }
-    // What another program wrote is continued only where the claim names it: `seawall adopt` made sure of that one.
+    // What another program wrote is continued only if the claim names it: `seawall adopt` has checked that generation.
     return { end: await readReplicaEnd(store, shipped, claim !== undefined), claim };
   } catch (error) {
     const reason = reasonOf(error);
@@ -158,7 +158,7 @@ async function readEnd(
   }
 }
 
-/** Why a replica cannot be continued; undefined for failures that pass. */
+/** Why a replica cannot be continued; undefined for a failure that may pass. */
 function reasonOf(error: unknown): NewGenerationReason | undefined {
   if (!(error instanceof SeawallError)) return undefined;
   if (error.code === 'REPLICA_EMPTY' || error.code === 'NO_SNAPSHOT') return 'new-replica';

@@ -2,7 +2,7 @@
  * Capture: turns committed frames of the live WAL into segments.
  *
  * Every frame is checked against the WAL's own chain before it is taken, and the page hashes move with it, so each
- * segment records what the database adds up to after its last commit.
+ * segment records the checksum of the database after its last commit.
  */
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import type { Codec } from '../../../replica/format/codec.ts';
@@ -33,7 +33,7 @@ import type { SeenCommit } from './seen-commits.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 
-/** Where in the history the capture stands: everything before is in segments. */
+/** How far the capture has come: everything before is in segments. */
 export interface CapturePoint {
   readonly generation: string;
   readonly index: number;
@@ -55,7 +55,7 @@ export interface CapturedSegment {
   readonly bytes: Buffer;
   readonly rawLength: number;
   readonly frames: number;
-  /** The point that capture stands at after this segment, and whether it is the end of a commit. */
+  /** Where the capture continues, and whether the segment ends with a commit. */
   readonly after: CapturePoint;
   readonly endsOnCommit: boolean;
 }
@@ -65,21 +65,20 @@ export interface CaptureSource extends WalBytes {
 }
 
 export interface CaptureLimits {
-  /** Raw bytes of one segment, at most (one frame at least). */
+  /** Most raw bytes of one segment. A segment has at least one frame. */
   readonly segmentSize: number;
   /** When commits were seen, ascending. */
   readonly seen: readonly SeenCommit[];
   readonly codec: Codec;
-  /** Something waits for the capture: then a segment is packed quickly. */
+  /** Something waits for the capture, so the segment is packed quickly. */
   readonly urgent: boolean;
-  /** Frames before this byte repeat older history: the states between them are no restore points. 0 as a rule. */
+  /** Frames before this byte repeat older history, so the states between them are no restore points. Usually 0. */
   readonly replayEnd: number;
 }
 
 /**
- * Takes the next segment, up to the committed frames that `wal` tells of. Undefined when there is nothing new.
- * Changes `hashes` to the state after the segment. Throws {@link ContinuityLost} when the WAL's bytes do not continue
- * the chain.
+ * Takes the next segment, up to the last committed frame in `wal`. Returns undefined if there is nothing new. Brings
+ * `hashes` to the state after the segment. Throws {@link ContinuityLost} if the WAL's bytes do not continue the chain.
  */
 export function captureNext(
   point: CapturePoint,
@@ -146,8 +145,8 @@ export function captureNext(
 }
 
 /**
- * With more to come at once, the app writes faster than segments are asked for: it needs the processor itself. So tight
- * packing takes time for at most one segment each time that one is asked for, however much is written.
+ * If more is waiting at once, the app writes faster than segments are asked for, and needs the processor itself. So at
+ * most one segment is packed tightly each time that one is asked for, however much is written.
  */
 function packingOf({ urgent }: CaptureLimits, left: number): Packing {
   return urgent || left > 0 ? 'quick' : 'tight';
@@ -170,7 +169,7 @@ function beginIndex(raw: Buffer, wal: ShmHeader, point: CapturePoint): WalHeader
   return header;
 }
 
-/** Bytes to take: up to the last commit in sight, or all of it when a transaction is larger than a segment. */
+/** Bytes to take: up to the last commit in `raw`, or all of it if a transaction is larger than a segment. */
 function cutAtCommit(raw: Buffer, first: number, size: number, endsCommitted: boolean): number {
   if (endsCommitted) return raw.length;
   for (let at = raw.length - size; at >= first; at -= size) {
@@ -210,14 +209,14 @@ function takeFrames(
     while (next < seen.length && seen[next]!.offset < end) next++;
     const wasSeen = next < seen.length && seen[next]!.offset === end;
     if (!wasSeen && at + size < raw.length) continue;
-    // A commit between two looks is at most as late as the next look; with none to come yet, as the last one.
+    // A commit between two looks is no later than the next look. If there is none yet, the last look dates it.
     const time = Math.max((seen[next] ?? seen.at(-1))?.time ?? 0, marks.at(-1)?.time ?? point.state.time);
     marks.push({ offset: end, time, pages: hashes.pages, checksum: hashes.checksum, restorable: end >= replayEnd });
   }
   return { marks: thin(marks), sum };
 }
 
-/** Keeps a header bounded: of too many marks every other one goes, never the last. */
+/** Bounds the header: while there are too many marks, every other one is dropped, but never the last. */
 function thin(marks: Mark[]): Mark[] {
   let kept = marks;
   while (kept.length > MAX_MARKS) kept = kept.filter((_, i) => (kept.length - 1 - i) % 2 === 0);

@@ -1,15 +1,15 @@
 /**
  * What to do about the WAL's length, decided from numbers alone.
  *
- * A checkpoint is PASSIVE, from 4 MiB of WAL on, and blocks nobody. RESTART and TRUNCATE are never used. Once everything
- * is copied, whoever did it, the index is sealed without a lock, and the app's next commit restarts the WAL. Under a
- * steady load that never happens by itself, so from 16 MiB on the helper takes the write lock for the few milliseconds
- * that the tail needs.
+ * A checkpoint is PASSIVE, from 4 MiB of WAL on, and blocks nobody. RESTART and TRUNCATE are never used. Once
+ * everything is copied, whoever did it, the index is sealed without a lock, and the app's next commit restarts the WAL.
+ * Under a steady load that never happens by itself, so from 16 MiB on the helper takes the write lock for the few
+ * milliseconds that the tail needs.
  *
  * While a reader of the app keeps old frames needed, nothing is forced, and attempts come further and further apart. An
- * app that commits faster than its frames are captured is let go on: its index stays open while there is more to capture
- * than can be kept in memory. Only an app that is ahead by sixteen indexes, and by as much as staging may hold, is held
- * back, in slices of some 15 ms, so that the WAL ends somewhere.
+ * app that commits faster than its frames are captured is let go on: its index stays open while there is more to
+ * capture than can be kept in memory. Only an app that is ahead by sixteen indexes, and by as much as staging may hold,
+ * is held back, in slices of some 15 ms, so that the WAL ends somewhere.
  *
  * A checkpoint makes the disk take the WAL first, and after a move of the pin the app's next commit mostly begins one
  * before the helper does. So if more than 8 MiB wait, the disk is asked for them beforehand (`fdatasync` in a thread),
@@ -34,7 +34,7 @@ export type Occasion =
 export interface WalPressure {
   /** Committed frames in the WAL that belong to the present index. */
   readonly frames: number;
-  /** Bytes of committed frames in the WAL, and of those not yet copied into the database file. */
+  /** Bytes of committed frames in the present index, and of those in the WAL not yet copied into the database file. */
   readonly used: number;
   readonly pending: number;
   /** Size of the WAL file on disk, bytes. */
@@ -44,14 +44,14 @@ export interface WalPressure {
   /** Milliseconds since the end of the last passive checkpoint, and what it took, flushes included. */
   readonly sincePassive: number;
   readonly passiveTook: number;
-  /** Bytes of committed frames that the disk was not asked to take yet. */
+  /** Bytes of committed frames that were not flushed to disk yet. */
   readonly unflushed: number;
-  /** It is being asked; and how often it was since the last passive checkpoint. */
+  /** Whether a flush is under way, and how many there were since the last passive checkpoint. */
   readonly flushing: boolean;
   readonly flushes: number;
-  /** Milliseconds since a seal was last tried without success. */
+  /** Milliseconds since an attempt to seal last failed. */
   readonly sinceBlocked: number;
-  /** Seals tried in a row without success. */
+  /** Failed attempts to seal in a row. */
   readonly blockedTries: number;
   readonly occasion: Occasion;
 }
@@ -65,40 +65,41 @@ export interface CheckpointLimits {
 
 export type CheckpointAction =
   | { readonly kind: 'none' }
-  /** Have the disk take what the WAL holds, before there is something to copy. */
+  /** Flush the WAL to disk, ahead of a checkpoint. */
   | { readonly kind: 'flush' }
   /** Copy frames into the database file, as far as readers allow. */
   | { readonly kind: 'passive' }
-  /** End the index without a lock: everything is copied already. */
+  /** End the index without a lock, since everything is copied already. */
   | { readonly kind: 'seal-idle' }
   /** End the index under the write lock. */
   | { readonly kind: 'seal'; readonly why: 'upload' | 'length' | 'age' | 'file-size' };
 
-/** Milliseconds between two passive checkpoints, at least, and so many times as long as the last one took. */
+/** Least milliseconds between two passive checkpoints, and least multiple of what the last one took. */
 const PASSIVE_PAUSE = 200;
 const PASSIVE_SHARE = 4;
 /**
- * A checkpoint waits until the disk has the WAL, and with the pin moved the app's next commit is mostly faster to begin
- * one than we are. So the disk is given more than so many bytes before that, in up to so many rounds, as the app goes on.
+ * A checkpoint waits until the disk has the WAL. Once the pin has moved, the app's next commit mostly begins one before
+ * the helper does. So if more than this many bytes are not on disk, they are flushed first, in up to this many rounds,
+ * while the app goes on.
  */
 const MUCH_UNFLUSHED = 8 << 20;
 const MOST_FLUSHES = 4;
-/** Milliseconds between two tries of a seal that was blocked. */
+/** Milliseconds between two attempts at a seal that was blocked: doubled with each failure, up to the longest. */
 const SEAL_PAUSE = 100;
 const LONGEST_SEAL_PAUSE = 5000;
 
 /**
- * Frames of an index that ends with the upload of its commits. SQLite's own checkpoint begins at 1,000 frames unless the
- * app says otherwise, and from there on every commit tries it again, with its fsyncs, as long as a reader such as our
- * pin keeps the WAL from starting anew. An index that ends before keeps that work out of the app's commits.
+ * An index of this many frames ends with the upload of its commits. SQLite's own checkpoint begins at 1,000 frames
+ * unless the app says otherwise. From there on every commit tries it again, with its fsyncs, as long as a reader such
+ * as the pin keeps the WAL from its restart. An index that ends earlier keeps that work out of the app's commits.
  */
 const LONG_INDEX = 500;
 
 export function decideCheckpoint(wal: WalPressure, limits: CheckpointLimits): CheckpointAction {
   if (wal.used === 0) return { kind: 'none' };
   const due = wal.indexAge >= limits.sealInterval;
-  // Whoever copied the last frame (the app's own checkpoint, or ours) wants the WAL to start anew, and a checkpoint of
-  // the app in RESTART or TRUNCATE mode may be waiting for just that with the write lock held.
+  // Everything is copied, by the app's checkpoint or ours, so the WAL may restart. A checkpoint of the app in RESTART
+  // or TRUNCATE mode may be waiting for just that with the write lock held.
   if (wal.pending === 0) return { kind: 'seal-idle' };
   if (
     wal.occasion !== 'behind' &&

@@ -7,8 +7,8 @@
  * in the WAL, and within every later one while a reader keeps the WAL from its restart. With a pin that moved at each
  * look, that was two fsyncs for most commits: the p99 at 200 commits a second was thirty times that of plain SQLite. So
  * the pin stays where it is while the app is busy, for a second at most, and a WAL of 500 frames or more is ended
- * together with the upload of its commits, or into staging if the upload is overdue: both leave such checkpoints nothing
- * to do.
+ * together with the upload of its commits, or into staging if the upload is overdue: both leave such checkpoints
+ * nothing to do.
  */
 import type { Codec } from '../../../replica/format/codec.ts';
 import type { PageHashes } from '../../../replica/format/page-hashes.ts';
@@ -39,14 +39,14 @@ export interface FollowerSettings extends CheckpointLimits {
  * pin where it was has nothing to copy and costs next to nothing; each move gives it work, fsyncs included.
  */
 const PIN_PAUSE = 1000;
-/** Bytes of frames that may be kept in memory while an index ends, at most; as a rule twice the length of an index. */
+/** Most bytes of frames kept in memory while an index ends. Usually twice the length of an index is less. */
 const MOST_KEPT = 32 << 20;
 /**
- * An index that could not be ended in time may become so many times as long, and as long as staging may, before the app
- * is felt to outrun us.
+ * An index that could not be ended in time may grow to this many times its length, and to the staging limit, before the
+ * app is held back.
  */
 const FAR_AHEAD = 16;
-/** Milliseconds of capturing at a time, when there is more to capture than uploads ask for. */
+/** Milliseconds of capturing at a time, if there is more to capture than uploads ask for. */
 const SLICE = 15;
 
 /** How far the capture is with the present index. */
@@ -108,9 +108,7 @@ export class Follower {
     return this.#checkpointer.blockedBy;
   }
 
-  /**
-   * Looks at the WAL once. Throws {@link ContinuityLost} when the WAL no longer continues what was captured.
-   */
+  /** Looks at the WAL once. Throws {@link ContinuityLost} if the WAL no longer continues what was captured. */
   look(): void {
     const wal = this.#live.walIndex();
     if (wal === undefined) return;
@@ -128,13 +126,13 @@ export class Follower {
     this.#maintain(wal, this.behind ? 'behind' : overdue ? 'overdue' : busy ? 'busy' : 'idle');
   }
 
-  /** Where there is more to copy, the pin moves with our own checkpoints, which the disk was made ready for. */
+  /** If there is more to copy, the pin moves with the helper's own checkpoints, before which the WAL is flushed. */
   #pinIsDue({ frames, backfilled }: ShmHeader): boolean {
     const pending = offsetAfter(frames - backfilled, this.#live.pageSize);
     return pending < this.#settings.checkpointAt && this.#clock.steady() - this.#lastPinned >= PIN_PAUSE;
   }
 
-  /** More is committed and not captured than can be kept while the index ends, so it does not. */
+  /** More is committed and not captured than can be kept while the index ends, so the index does not end. */
   get behind(): boolean {
     return (this.#seen.end ?? 0) - this.#point.offset > this.#mostKept;
   }
@@ -147,7 +145,7 @@ export class Follower {
     return Math.max(FAR_AHEAD * this.#settings.sealAt, this.#settings.stagingLimit);
   }
 
-  /** Captures for a while, ahead of the uploads; where the app has come too far ahead, it cannot commit meanwhile. */
+  /** Captures for a while, ahead of the uploads. If the app is too far ahead, it cannot commit meanwhile. */
   #catchUp(wal: ShmHeader, end: number): void {
     const capture = (): void => {
       const until = this.#clock.steady() + SLICE;
@@ -157,12 +155,12 @@ export class Follower {
     else capture();
   }
 
-  /** Commits wait for an upload longer than they should: the store is away, and segments gather in staging. */
+  /** Commits have waited for an upload longer than they should: the store is away. */
   #overdue(): boolean {
     return this.hasNews() && this.#clock.steady() - this.#lastAsked > 2 * this.#settings.syncInterval;
   }
 
-  /** The end of everything committed by now, as a place in the replica's history; undefined when it cannot be told now. */
+  /** The end of everything committed by now, as a place in the replica's history; undefined if it is unknown now. */
   committed(): { readonly index: number; readonly offset: number } | undefined {
     const wal = this.#live.walIndex();
     if (wal === undefined) return undefined;
@@ -175,15 +173,15 @@ export class Follower {
     return (this.#seen.end ?? 0) > this.#point.offset;
   }
 
-  /** Whether everything up to a place that {@link committed} told is in segments. */
+  /** Whether everything up to a place that {@link committed} returned is in segments. */
   captured(place: { readonly index: number; readonly offset: number }): boolean {
     const { index, offset } = this.#taken;
     return index > place.index || (index === place.index && offset >= place.offset);
   }
 
   /**
-   * Captures the next segment into staging; does nothing when there is none. With the last one an index that has grown
-   * long ends, so that its end needs no upload of its own. Throws {@link ContinuityLost}.
+   * Captures the next segment into staging, if there is one. An index that has grown long ends with its last segment,
+   * so that its end needs no upload of its own. Throws {@link ContinuityLost}.
    */
   capture(): void {
     this.#lastAsked = this.#clock.steady();
@@ -204,8 +202,8 @@ export class Follower {
   }
 
   /**
-   * Lets `act` end the index: what it takes is kept meanwhile, and captured when it is done. Also when it ended nothing,
-   * since the WAL may have moved on from what was taken.
+   * Lets `act` end the index. What it takes is kept meanwhile and captured afterwards, even if it ended nothing: the
+   * WAL may have moved on from what was taken.
    */
   #keeping<T>(act: (take: Take) => T): T {
     const kept = new KeptFrames(this.#fromWal.read);
@@ -239,7 +237,7 @@ export class Follower {
 
   readonly #fromWal: WalBytes = { read: (offset, length) => this.#live.files.readWal(offset, length), letGo: release };
 
-  /** Only what was asked for, to be uploaded, is packed at leisure; else the app, or a queue, may be waiting. */
+  /** Only what was asked for, to be uploaded, is packed tightly. Otherwise the app, or a queue, may be waiting. */
   #captureOne(wal: ShmHeader, why: 'asked-for' | 'urgent' = 'urgent', from: WalBytes = this.#fromWal): boolean {
     const { segmentSize, codec } = this.#settings;
     const replayed = this.#index.kind === 'within' ? this.#index.replayed : 0;
@@ -261,19 +259,19 @@ export class Follower {
 
   /**
    * Ends the present index and holds a snapshot of the database at its end (see {@link LiveDatabase.hold}). Everything
-   * before is captured then. The present point becomes the start of the next index.
+   * before is then captured, and the present point becomes the start of the next index.
    */
   hold(locking: boolean): SealResult {
     const result = this.#keeping((take) => this.#live.hold(take, locking));
     if (result.kind === 'sealed' && this.#point.offset > 0) this.#endIndex(result.wal);
-    // A try under the lock moves the pin even in vain.
+    // An attempt under the lock moves the pin even if it fails.
     if (result.kind === 'blocked' && locking) this.#pinnedFrames = undefined;
     return result;
   }
 
   /**
    * Finds the end of the committed frames within the present index; undefined while the index has not begun. Moves on
-   * to the next index when the WAL was restarted.
+   * to the next index if the WAL was restarted.
    */
   #enter(wal: ShmHeader): number | undefined {
     const index = this.#index;
@@ -283,8 +281,8 @@ export class Follower {
       if (wal.frames === 0 || (sameLife && wal.frames <= boundary.frames)) return undefined;
       this.#begin(wal, sameLife ? boundary.frames : 0);
     } else if (wal.salt1 !== index.salt1 || wal.salt2 !== index.salt2) {
-      // Which salts follow says nothing: a TRUNCATE of the app counts an empty WAL, too, and a connection that never
-      // saw a restart draws new ones. That no frame was missed is the pin's doing.
+      // The new salts do not tell how many restarts there were: a TRUNCATE of the app counts an empty WAL, too, and a
+      // connection that never saw a restart draws new ones. The pin ensures that no frame was missed.
       if (this.hasNews()) throw new ContinuityLost('wal-reset', 'the WAL was restarted before all of it was captured');
       if (this.#point.offset > 0) {
         this.#nextPoint();
@@ -317,7 +315,7 @@ export class Follower {
     if (end > (this.#seen.end ?? this.#point.offset)) this.#seen.add(end, this.#clock.now());
   }
 
-  /** Only onto newer frames than it stands on, or it might come to stand on the database file alone. */
+  /** Moves the pin, but only onto newer frames: otherwise it might come to stand on the database file alone. */
   #advancePin(wal: ShmHeader): void {
     if (this.#pinnedFrames === undefined || wal.frames <= this.#pinnedFrames) return;
     this.#pinnedFrames = this.#live.advancePin();
@@ -325,7 +323,7 @@ export class Follower {
   }
 
   #maintain(wal: ShmHeader, what: Occasion): void {
-    // One that is not sealed yet is looked after like an index: a checkpoint of the app may wait for the pin to move.
+    // A WAL whose index is not sealed is looked after as usual: a checkpoint of the app may wait for the pin to move.
     const ended = this.#index.kind === 'before' && this.#index.boundary.sealed;
     const moved = this.#keeping((take) =>
       this.#checkpointer.maintain(wal, ended ? 'ended' : what, {

@@ -1,14 +1,14 @@
 /**
- * Frames that are read out of the WAL while its index ends, and captured from memory afterwards: reading takes a
- * fraction of the time that checking, hashing and packing take, and meanwhile the app may be waiting for its lock.
+ * Frames that are read out of the WAL while its index ends, and captured from memory afterwards. The app may be waiting
+ * for its lock meanwhile, and reading takes a fraction of the time of checking, hashing and packing.
  */
 import { release } from '../../../replica/runtime/release.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 
-/** Bytes of the WAL file; fewer when it ends before. */
+/** Bytes of the WAL file; fewer if it ends earlier. */
 export type ReadWal = (offset: number, length: number) => Buffer;
 
-/** Where frames are read from, and given back to once they are captured. */
+/** Where frames are read from; their memory is given back once they are captured. */
 export interface WalBytes {
   readonly read: ReadWal;
   readonly letGo: (bytes: Buffer) => void;
@@ -28,12 +28,12 @@ export class KeptFrames implements WalBytes {
     this.#readWal = readWal;
   }
 
-  /** What the WAL held when something was kept last. */
+  /** The WAL's header at the last {@link keep}; undefined while nothing is kept. */
   get wal(): ShmHeader | undefined {
     return this.#wal;
   }
 
-  /** Keeps the bytes from `begin` to `end`: those before are let go, those it has already are not read again. */
+  /** Keeps the bytes from `begin` to `end`. Those before `begin` are dropped; those already kept are not read again. */
   keep(wal: ShmHeader, begin: number, end: number): void {
     this.#wal = wal;
     while (this.#pieces[0] !== undefined && endOf(this.#pieces[0]) <= begin) release(this.#pieces.shift()!.bytes);
@@ -42,7 +42,7 @@ export class KeptFrames implements WalBytes {
     if (end > from) this.#pieces.push({ offset: from, bytes: this.#readWal(from, end - from) });
   }
 
-  /** As of a WAL file that ends with what is kept; valid until {@link clear}. */
+  /** Reads as if the WAL file ended with what is kept. Valid until {@link clear}. */
   readonly read: ReadWal = (offset, length) => {
     const parts: Buffer[] = [];
     for (const piece of this.#pieces) {
@@ -53,7 +53,7 @@ export class KeptFrames implements WalBytes {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   };
 
-  /** They are kept until all of them are captured: what is read once may be asked for again. */
+  /** Does nothing: frames are kept until {@link clear}, because they may be read again. */
   readonly letGo = (): void => undefined;
 
   clear(): void {

@@ -1,9 +1,9 @@
 /**
  * Staging: segments that were captured and are not in the bucket yet.
  *
- * In fair weather it is empty: frames stay in the WAL until their segment is uploaded. When the WAL must move on
- * before (the store is slow or away), segments wait here, in files under their keys' order, up to a bound. Beyond it, or
- * if their disk fails, all of them are dropped at once, and the difference is shipped when the store is back. A copy of
+ * In fair weather it is empty: frames stay in the WAL until their segment is uploaded. When the WAL must move on before
+ * (the store is slow or away), segments wait here, in files under their keys' order, up to a bound. Beyond it, or if
+ * their disk fails, all of them are dropped at once, and the difference is shipped when the store is back. A copy of
  * every frame on disk would double the writes for the rare case that the store is away.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,10 +14,10 @@ import { ContinuityLost } from '../continuity-lost.ts';
 
 interface Waiting {
   readonly segment: CapturedSegment;
-  /** Set when the bytes are in a file instead of in memory. */
+  /** The file that has the bytes; undefined if they are in memory. */
   readonly file: string | undefined;
   readonly size: number;
-  /** Of the file's bytes. */
+  /** CRC-32 of the file's bytes. */
   readonly crc: number;
 }
 
@@ -30,7 +30,10 @@ export class Staging {
   #disk = 0;
   #count = 0;
 
-  /** Empties the folder: what a former process left there cannot be continued without its memory. */
+  /**
+   * Empties the folder: what an earlier process left there cannot be continued without its memory. Both limits are in
+   * bytes.
+   */
   constructor(folder: string, limits: { readonly memory: number; readonly disk: number }) {
     this.#folder = folder;
     this.#memoryLimit = limits.memory;
@@ -43,14 +46,14 @@ export class Staging {
     return this.#waiting.length;
   }
 
-  /** Bytes that wait, in memory and on disk. */
+  /** Bytes waiting, in memory and on disk. */
   get bytes(): number {
     return this.#memory + this.#disk;
   }
 
   /**
-   * Adds a segment. Throws {@link ContinuityLost}: `staging-full` at the bound or when the disk is full, `staging-lost`
-   * when the disk fails otherwise; nothing was added then.
+   * Adds a segment. Throws {@link ContinuityLost} and adds nothing: `staging-full` at the limit or if the disk is full,
+   * `staging-lost` if the disk fails otherwise.
    */
   push(segment: CapturedSegment): void {
     const size = segment.bytes.length;
@@ -67,7 +70,7 @@ export class Staging {
     }
     const file = join(this.#folder, `${String(this.#count++).padStart(12, '0')}.segment`);
     try {
-      // No fsync: a process that comes after this one cannot use it (see the constructor), and the app would feel it.
+      // No fsync: the next process cannot use the file (see the constructor), and the app would feel it.
       writeFileSync(file, segment.bytes, { mode: 0o600 });
     } catch (error) {
       dropQuietly(file);
@@ -78,7 +81,7 @@ export class Staging {
     this.#disk += size;
   }
 
-  /** The oldest segment, with its bytes. Throws {@link ContinuityLost} (`staging-lost`) when they cannot be read. */
+  /** The oldest segment, with its bytes. Throws {@link ContinuityLost} (`staging-lost`) if they cannot be read. */
   first(): CapturedSegment | undefined {
     const waiting = this.#waiting[0];
     if (waiting?.file === undefined) return waiting?.segment;
@@ -92,7 +95,7 @@ export class Staging {
     throw new ContinuityLost('staging-lost', `${waiting.file} is not as it was written`);
   }
 
-  /** Forgets the oldest segment, once it is in the bucket. Says false when it was dropped before. */
+  /** Forgets the oldest segment once it is in the bucket. Returns false if it was already dropped. */
   done(segment: CapturedSegment): boolean {
     if (this.#waiting[0]?.segment.after !== segment.after) return false;
     this.#release(this.#waiting.shift()!);
@@ -120,6 +123,6 @@ function dropQuietly(file: string): void {
   try {
     rmSync(file, { force: true });
   } catch {
-    // the disk fails; there is nothing else to do
+    // The disk fails; nothing else can be done.
   }
 }

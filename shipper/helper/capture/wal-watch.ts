@@ -1,6 +1,6 @@
 /**
- * The look at a live database, again and again: follows its WAL, or, while there is nobody to follow it (continuity
- * was given up and the store is away), keeps the WAL short all the same. Notices when the files are no longer the same.
+ * Looks at a live database again and again. A follower follows its WAL; while there is none (continuity was lost and
+ * the store is away), the WAL is kept short all the same. Notices if the files are replaced or changed.
  */
 import type { Clock } from '../../clock.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
@@ -18,7 +18,7 @@ export class WalWatch {
   readonly #clock: Clock;
   #stamp: { readonly file: string; readonly wal: string } | undefined;
   #stampedAt = -Infinity;
-  /** In the WAL at the last look of nobody following it. */
+  /** Frames in the WAL at the last look without a follower. */
   #frames = 0;
 
   constructor(live: LiveDatabase, limits: CheckpointLimits, clock: Clock) {
@@ -27,7 +27,7 @@ export class WalWatch {
     this.#clock = clock;
   }
 
-  /** Throws {@link ContinuityLost}; `database-replaced`: nothing may be done with the live database any more. */
+  /** Throws {@link ContinuityLost}. After `database-replaced` the live database must not be touched any more. */
   look(follower: Follower | undefined): void {
     this.#live.checkPlace();
     this.#checkFile();
@@ -48,7 +48,7 @@ export class WalWatch {
   }
 
   /**
-   * While everything in the WAL is in the database file, no checkpoint changes that file. If it changes nonetheless,
+   * While everything in the WAL is in the database file, no checkpoint changes that file. If it changes anyway,
    * something else wrote to it (a copy over it, a tool), and its pages are no longer those that were captured.
    */
   #checkFile(): void {
@@ -60,7 +60,7 @@ export class WalWatch {
     const last = this.#stamp;
     this.#stamp = wal === undefined ? undefined : { file, wal };
     if (last === undefined || wal !== last.wal || file === last.file) return;
-    throw new ContinuityLost('database-changed', `${this.#live.path} was changed, and not by way of its WAL`);
+    throw new ContinuityLost('database-changed', `${this.#live.path} was changed without SQLite, past its WAL`);
   }
 
   #quietWal(): string | undefined {

@@ -1,17 +1,20 @@
 /**
- * The connections of the helper to one database, each opened when it is needed first. A connection costs some 70 KiB
- * and two descriptors, so those that hold no transaction are closed while the database is quiet.
+ * The connections of the helper to one database. Each is opened when it is first needed. A connection costs some 70 KiB
+ * and two descriptors, so connections without a transaction are closed while the database is quiet.
  */
 import Database from 'better-sqlite3';
 import { isBusy } from './sqlite-refusals.ts';
 
 export type Connection = Database.Database;
 
-/** Readers cannot lock the file exclusively, so closing them last checkpoints nothing and deletes no WAL. */
+/**
+ * What a connection is for. Readers cannot lock the file exclusively, so closing one last neither checkpoints nor
+ * deletes the WAL.
+ */
 export type Role = 'checkpointer' | 'writer' | 'reader' | 'otherReader' | 'snapshotReader';
 
 const READ_ONLY: ReadonlySet<Role> = new Set(['reader', 'otherReader', 'snapshotReader']);
-/** In this order, so that a reader is closed last. */
+/** The order of closing, so that a reader is closed last. */
 const ROLES: readonly Role[] = ['checkpointer', 'writer', 'snapshotReader', 'otherReader', 'reader'];
 
 export class Connections {
@@ -19,7 +22,7 @@ export class Connections {
   readonly #checkPlace: () => void;
   readonly #open = new Map<Role, Connection>();
 
-  /** `checkPlace` is called before a connection that was just opened reads anything; it throws to forbid that. */
+  /** `checkPlace` is called after a connection is opened and before it reads anything. It throws to forbid reading. */
   constructor(path: string, checkPlace: () => void) {
     this.#path = path;
     this.#checkPlace = checkPlace;
@@ -33,7 +36,7 @@ export class Connections {
       this.#checkPlace();
       connection.pragma('wal_autocheckpoint = 0');
       connection.pragma('mmap_size = 0');
-      // Holds no more than the pages in use; SQLite would set memory aside for 20.
+      // The cache holds no more than the pages in use; SQLite would set memory aside for 20.
       connection.pragma('cache_size = 1');
       connection.pragma('shrink_memory');
     } catch (error) {
@@ -48,13 +51,13 @@ export class Connections {
     return this.#open.get(role)?.inTransaction === true;
   }
 
-  /** Ends a transaction, if there is one. */
+  /** Ends the transaction of this connection, if there is one. */
   end(role: Role): void {
     const connection = this.#open.get(role);
     if (connection?.inTransaction === true) connection.exec('ROLLBACK');
   }
 
-  /** Closes those that hold no transaction. Whoever calls this has a reader in one, or writers would be closed last. */
+  /** Closes connections without a transaction. A reader must be in one, or a writer would be the last to close. */
   rest(): void {
     for (const [role, connection] of this.#open) {
       if (connection.inTransaction) continue;
@@ -63,7 +66,7 @@ export class Connections {
     }
   }
 
-  /** `writersLast`: as an app closes a database, so SQLite may checkpoint it and remove its WAL. */
+  /** Closes all. With `writersLast` SQLite may checkpoint the database and remove its WAL, as when an app closes it. */
   closeAll(writersLast: boolean): void {
     for (const role of writersLast ? ROLES.toReversed() : ROLES) {
       this.end(role);
@@ -73,7 +76,7 @@ export class Connections {
   }
 }
 
-/** Starts a read transaction; `user_version` reads the header alone and needs no schema. */
+/** Starts a read transaction. It reads `user_version`, which lies in the header, so no schema is needed. */
 export function beginRead(connection: Connection): void {
   connection.exec('BEGIN');
   for (let tries = 0; ; tries++) {

@@ -7,8 +7,8 @@ import type { Settings } from '../../options.ts';
 import { holderOf } from './state-lock.ts';
 
 /**
- * File systems on which SQLite's WAL cannot be relied upon, by the number that Linux's statfs(2) gives them: the
- * wal-index is memory that all processes must share, and their locks must be seen by one another
+ * File systems on which SQLite's WAL is not safe, by the number that Linux's statfs(2) gives them. All processes must
+ * share the memory of the wal-index and see each other's locks
  * (https://www.sqlite.org/wal.html#overview).
  */
 const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
@@ -28,8 +28,8 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /**
- * The settings with the paths that symbolic links lead to, so that one database has one state folder and one lock.
- * Throws where the database cannot be shipped from: `refused` (NETWORK_FILE_SYSTEM, HARD_LINKED, ALREADY_SHIPPED,
+ * Resolves symbolic links in the settings, so that one database has one state folder and one lock. Throws if the
+ * database cannot be shipped from there: `refused` (NETWORK_FILE_SYSTEM, HARD_LINKED, ALREADY_SHIPPED,
  * DATABASE_PATH) or `local` (DATABASE_READ_ONLY).
  */
 export function placed(settings: Settings): Settings {
@@ -43,7 +43,7 @@ export function placed(settings: Settings): Settings {
   return { ...settings, database, stateFolder };
 }
 
-/** Throws when `type`, as statfs(2) tells it of the place of `database`, is a network file system's. */
+/** Throws if `type`, which statfs(2) gives for the place of `database`, is a network file system. */
 export function refuseNetwork(database: string, type: number): void {
   const name = NETWORK_FILE_SYSTEMS.get(type >>> 0);
   if (name === undefined) return;
@@ -55,18 +55,18 @@ export function refuseNetwork(database: string, type: number): void {
   );
 }
 
-/** The library that opens the file cuts white space off the end of a path, and would open another one. */
+/** better-sqlite3 trims the path, so it would open another file. */
 function refuseName(database: string): void {
   if (database === database.trim()) return;
   throw new SeawallError(
     'refused',
     'DATABASE_PATH',
-    `the path ${JSON.stringify(database)} ends with white space, which cannot be opened: rename the file`,
+    `the path ${JSON.stringify(database)} begins or ends with white space, which cannot be opened: rename the file`,
     { path: database },
   );
 }
 
-/** SQLite keeps a WAL for each name of a file, so commits by way of another name would be missed. */
+/** SQLite keeps a WAL for each name of a file, so commits through another name would be missed. */
 function refuseLinked(database: string): void {
   const found = statSync(database, { throwIfNoEntry: false });
   if (found === undefined || found.nlink === 1) return;
@@ -87,7 +87,7 @@ function refuseLinked(database: string): void {
   throw new SeawallError(
     'refused',
     'HARD_LINKED',
-    `${database} has ${found.nlink} names (hard links${others.length === 0 ? '' : `, ${others.join(', ')}`}). SQLite keeps a WAL for each, and commits by way of another name would be missed: remove all names but one.`,
+    `${database} has ${found.nlink} names (hard links${others.length === 0 ? '' : `, ${others.join(', ')}`}). SQLite keeps a WAL for each, and commits through another name would be missed: remove all names but one.`,
     { path: database, actual: found.nlink },
   );
 }

@@ -1,16 +1,17 @@
-/** What stays open of a database when another one lies under its path. */
+/** What stays open of a database after another file has taken its place. */
 import { closeSync, statSync } from 'node:fs';
 
 export class LeftBehind {
   readonly #shm: number;
   readonly #inode: bigint;
 
-  /** Keeps the descriptor, so that no other file gets this inode. */
+  /** Keeps the descriptor of `-shm` open, so that no other file gets this inode number. */
   constructor(shm: number, inode: bigint) {
     this.#shm = shm;
     this.#inode = inode;
   }
 
+  /** Whether the old `-shm`, and so the old WAL, still lies beside the file at `path`. */
   walLiesBeside(path: string): boolean {
     return inodeOf(`${path}-shm`) === this.#inode;
   }

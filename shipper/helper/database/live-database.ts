@@ -1,10 +1,10 @@
 /**
- * A live database under the helper's hand: the pin, the checkpoints, and the ends of WAL indexes.
+ * The helper's control over a live database: the pin, the checkpoints, and the ends of WAL indexes.
  *
- * The pin is a read transaction that is always held by one of two connections, handed over before it is let go. While
- * it stands on a frame, SQLite cannot restart the WAL; while it stands on the database file alone (after everything
- * was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So no frame leaves the WAL that the
- * pin's holder did not let go knowingly.
+ * The pin is a read transaction that one of two connections always holds: the next one begins before the last one ends.
+ * While the pin stands on a frame, SQLite cannot restart the WAL. While it stands on the database file alone (after
+ * everything was checkpointed), SQLite may restart the WAL once and then checkpoint nothing. So a frame leaves the WAL
+ * only after the pin was moved past it.
  */
 import type { Clock } from '../../clock.ts';
 import type { Blocker } from '../../reasons.ts';
@@ -15,23 +15,25 @@ import { LiveFiles } from './live-files.ts';
 import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
 import type { ShmHeader } from './shm-header.ts';
 
-/** How long the write lock may be tried for at a time, milliseconds. */
+/** How long one attempt to take the write lock lasts, in milliseconds. */
 const LOCK_TRIES_MS = 25;
-/** How long a seal waits for another checkpoint, before it has the write lock and while it holds it, milliseconds. */
+/**
+ * How long a seal waits for another checkpoint, before it has the write lock and while it holds it, in milliseconds.
+ */
 const COPY_MS = 100;
 const SEAL_HOLD_MS = 20;
-/** Rounds of copying before a seal takes the write lock, and frames that are few enough to be copied under it. */
+/** Most rounds of copying before a seal takes the write lock, and how many frames may be left to copy under it. */
 const COPY_ROUNDS = 4;
 const SHORT_TAIL = 64;
 
-/** Takes all frames that the WAL index tells of; called with more and more of them, the last time when none can come. */
+/** Takes all committed frames in `wal`. Called again as there are more; at the last call no more can come. */
 export type Take = (wal: ShmHeader) => void;
 
 export type SealResult =
-  /** Ended at the committed frames that `wal` tells of. */
+  /** The index ended at the last committed frame in `wal`. */
   { readonly kind: 'sealed'; readonly wal: ShmHeader } | { readonly kind: 'blocked'; readonly by: Blocker };
 
-/** Where a snapshot was begun: at the end of an index, or at a frame of one that goes on. */
+/** Where a snapshot began: at the end of an index, or at a frame of an index that goes on. */
 export interface Held {
   readonly kind: 'sealed' | 'at-frame';
   readonly wal: ShmHeader;
@@ -52,9 +54,9 @@ export class LiveDatabase {
   #isEnding = false;
 
   /**
-   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what was
-   * open under this path before and was left behind: where its WAL still lies beside the new file, SQLite would mix the
-   * two, so that is refused. `prepare` is called once it is known that the file may be touched.
+   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what
+   * was open at this path before: if its WAL still lies beside the new file, SQLite would mix the two, so that is
+   * refused. `prepare` is called once the file may be touched. `clock` limits how long locks are tried for.
    */
   static open(path: string, clock: Clock, { former, prepare }: OpenOptions = {}): LiveDatabase {
     let opened: LiveDatabase | undefined;
@@ -84,23 +86,23 @@ export class LiveDatabase {
     this.files = new LiveFiles(path);
   }
 
-  /** Throws {@link ContinuityLost} (`database-replaced`): then nothing may be done with it any more. */
+  /** Throws {@link ContinuityLost} (`database-replaced`); the database must not be touched after that. */
   checkPlace(): void {
     if (!this.files.replaced()) return;
     throw new ContinuityLost('database-replaced', `${this.path} or its -shm is another file now, or gone`);
   }
 
-  /** Holds no more than the pin needs, until there is something to do again. */
+  /** Closes all connections but the pin's, until they are needed again. */
   rest(): void {
     this.#connections.rest();
   }
 
-  /** The committed end of the WAL; undefined while it is being changed this very moment. */
+  /** The WAL's header, with its committed end; undefined if a writer is changing it at this moment. */
   walIndex(): ShmHeader | undefined {
     for (let i = 0; i < 16; i++) {
       const found = this.files.shmHeader();
       if (found !== undefined) return found;
-      // A writer that was killed in the middle of its change leaves it so until a reader sets it right.
+      // If a writer was killed in the middle of a change, a reader must repair it.
       if (i === 8) {
         beginRead(this.#connections.get(this.#spare));
         this.#connections.end(this.#spare);
@@ -110,11 +112,11 @@ export class LiveDatabase {
   }
 
   /**
-   * Hands the pin over to the newest committed frame, so that checkpoints can go on up to there. Call it only while
-   * there are frames newer than the pin, or all of them are captured: checkpoints have come no further than the old
-   * pin, so the new one stands on a frame, the WAL cannot be restarted, and what was not captured stays.
+   * Moves the pin to the newest committed frame, so that checkpoints can go on up to there. Call it only if there are
+   * frames newer than the pin, or all frames are captured. Then, because checkpoints have come no further than the old
+   * pin, the new one stands on a frame, the WAL cannot restart, and frames that are not captured stay.
    *
-   * Returns a number of frames that the new pin is not beyond; undefined when it cannot be told this moment.
+   * Returns a number of frames that the new pin is not beyond; undefined if that is unknown at this moment.
    */
   advancePin(): number | undefined {
     beginRead(this.#connections.get(this.#spare));
@@ -142,8 +144,8 @@ export class LiveDatabase {
 
   /**
    * Ends the WAL index without a lock, when everything in it is already in the database file: the pin moves to the
-   * database file alone, so the app's next commit restarts the WAL. `take` is for what was not taken yet, while the
-   * old pin still keeps every frame in place. Returns whether the index is sealed.
+   * database file alone, so the app's next commit restarts the WAL. `take` gets what was not taken yet, while the
+   * old pin still keeps every frame. Returns whether the index is sealed.
    */
   sealIdle(take: Take): boolean {
     if (this.#beginIdle([this.#spare], take) === undefined) return false;
@@ -156,7 +158,7 @@ export class LiveDatabase {
     return this.#pinned === 'reader' ? 'otherReader' : 'reader';
   }
 
-  /** The spare reader, which has begun, holds the pin from now on. */
+  /** The spare reader, which must have begun, holds the pin from now on. */
   #handOver(): void {
     const before = this.#pinned;
     this.#pinned = this.#spare;
@@ -164,9 +166,9 @@ export class LiveDatabase {
   }
 
   /**
-   * Ends the WAL index and begins a snapshot (see {@link releaseSnapshot}) in the same instant. Where everything in the
-   * WAL is in the database file already, that takes no lock, and so finds its moment also beside an app that
-   * checkpoints all the time and always holds the locks; otherwise `locking` makes it a {@link seal}.
+   * Ends the WAL index and begins a snapshot (see {@link releaseSnapshot}) in the same instant. If everything in the
+   * WAL is already in the database file, that takes no lock, so it works even beside an app that checkpoints all the
+   * time and always holds the locks. Otherwise `locking` makes it a {@link seal}.
    */
   hold(take: Take, locking: boolean): SealResult {
     // Together with the pin: what is committed from now on is beyond both.
@@ -177,9 +179,10 @@ export class LiveDatabase {
   }
 
   /**
-   * Begins a snapshot at the newest frame, and moves the pin there, however little of the WAL is in the database file:
-   * for when the app keeps an index from ending. Frames up to there stay in the WAL as long as the pin. With `locking`
-   * it works beside any writer that lets the lock go at times; undefined when it cannot be now.
+   * Begins a snapshot at the newest frame and moves the pin there, however little of the WAL is in the database file:
+   * the way to go if the app keeps an index from ending. Frames up to there stay in the WAL as long as the pin does.
+   * With `locking` it works beside any writer that releases the lock at times. Returns undefined if it is impossible
+   * now.
    */
   holdAtFrame(locking: boolean): Held | undefined {
     const begin = (): ShmHeader | undefined => this.#beginAtOneState(['snapshotReader', this.#spare]);
@@ -196,12 +199,15 @@ export class LiveDatabase {
     return { kind: 'at-frame', wal };
   }
 
-  /** Begins reads of the database file alone, of one state; leaves the readers as they were when that cannot be now. */
+  /**
+   * Begins reads of the database file alone, all of one state. Returns undefined, and begins none, if that is
+   * impossible now.
+   */
   #beginIdle(readers: readonly Role[], take: Take): ShmHeader | undefined {
     return this.#beginAtOneState(readers, ({ frames, backfilled }) => frames === backfilled, take);
   }
 
-  /** Begins reads of one state that fits; leaves the readers as they were when that cannot be now. */
+  /** Begins reads of one state that `fits`. Returns undefined, and begins none, if that is impossible now. */
   #beginAtOneState(
     readers: readonly Role[],
     fits: (wal: ShmHeader) => boolean = () => true,
@@ -228,10 +234,10 @@ export class LiveDatabase {
   }
 
   /**
-   * Ends the WAL index under the write lock, for milliseconds: no commit can come between, the tail is taken, copied
-   * into the database file, and the pin moves to the database file alone. With `hold`, the same instant also begins a
-   * snapshot (see {@link releaseSnapshot}). Most is taken and copied before the lock is, and where a reader forbids the
-   * copying, the lock is not.
+   * Ends the WAL index under the write lock, for milliseconds. No commit can come between: the tail is taken, copied
+   * into the database file, and the pin moves to the database file alone. With `hold`, a snapshot begins in the same
+   * instant (see {@link releaseSnapshot}). Most is taken and copied before the lock. If a reader prevents the copying,
+   * the lock is not taken.
    */
   seal(take: Take, hold = false): SealResult {
     const blocked = this.#copyAhead(take);
@@ -256,8 +262,8 @@ export class LiveDatabase {
 
   /**
    * Takes and copies what there is, again and again while what comes meanwhile gets less: an app at full speed commits
-   * as much during a long copying as there was to copy. Taking comes first each time, as the pin may come to stand on
-   * the database file alone.
+   * as much during a long copying as there was to copy. Each round takes before it copies, because the pin may come to
+   * stand on the database file alone.
    */
   #copyAhead(take: Take): Blocker | undefined {
     let tail = Infinity;
@@ -292,8 +298,8 @@ export class LiveDatabase {
   }
 
   /**
-   * Restarts and truncates an overgrown WAL file after a seal: a write of no effect makes SQLite begin it anew, and
-   * its size limit cuts the file. Nothing of the user's data changes; but the change counter in the file's header does.
+   * Restarts and truncates an overgrown WAL file after a seal: a write without effect makes SQLite restart it, and the
+   * size limit cuts the file. No data of the user changes, but the change counter in the file's header does.
    */
   shrinkWal(): void {
     if (this.#isEnding || !this.#lockWriter()) return;
@@ -308,32 +314,34 @@ export class LiveDatabase {
     }
   }
 
-  /** From now on nothing is written any more: it would come after the last commit that is shipped. */
+  /** Forbids further writes by the helper: they would come after the last commit that is shipped. */
   ending(): void {
     this.#isEnding = true;
   }
 
-  /** Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. */
+  /** Closes everything. If nobody else has the database open, SQLite checkpoints it and removes the WAL. */
   close(): void {
     try {
-      this.#connections.get('writer'); // readers cannot do so
+      this.#connections.get('writer'); // a reader cannot do that
     } catch {
-      // Then the WAL stays, which is no loss.
+      // The WAL stays, which loses nothing.
     }
     this.#connections.closeAll(true);
     this.files.close();
   }
 
   /**
-   * Closes everything without touching any file: other files lie under these paths now, and SQLite, closing its last
-   * connection, would copy old frames into them and remove their WAL.
+   * Closes everything without touching any file. Other files lie at these paths now, and SQLite would copy old frames
+   * into them, and remove their WAL, if a writer were closed last.
    */
   abandon(): LeftBehind {
     this.#connections.closeAll(false);
     return this.files.leave();
   }
 
-  /** Does something while the app cannot commit; a moment that lasts. Without the lock where it cannot be had. */
+  /**
+   * Does `act` under the write lock, so that the app cannot commit meanwhile; without it if the lock cannot be taken.
+   */
   holdingBack(act: () => void): void {
     const locked = this.#lockWriter();
     try {
@@ -356,7 +364,7 @@ export class LiveDatabase {
     return false;
   }
 
-  /** Copies so many frames into the database file, once no other checkpoint is in the way. */
+  /** Copies this many frames into the database file. Waits up to `patience` milliseconds for another checkpoint. */
   #copyTo(frames: number, patience: number): Blocker | undefined {
     const until = this.#clock.steady() + patience;
     do {
@@ -369,5 +377,5 @@ export class LiveDatabase {
   }
 }
 
-/** Nobody notifies it. */
+/** Nobody notifies it, so waiting on it is a synchronous pause. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));

@@ -1,8 +1,8 @@
 /**
- * The files of a live database, open and read as they are: the database, its WAL and its WAL index.
+ * The files of a live database, read without SQLite: the database, its WAL and its WAL index.
  *
- * POSIX locks vanish when any descriptor of a file is closed in the process: these are opened after the first
- * connection and closed after the last.
+ * A process loses its POSIX locks on a file when it closes any descriptor of that file. So these are opened after the
+ * first connection and closed after the last.
  */
 import { closeSync, fdatasync, fstatSync, openSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -20,7 +20,7 @@ export class LiveFiles {
   readonly #inode: bigint;
   readonly #shmInode: bigint;
 
-  /** Opens them; some connection has a read transaction, so all three are there. */
+  /** Opens all three. They exist because a connection is in a read transaction. */
   constructor(path: string) {
     this.#path = path;
     const opened: number[] = [];
@@ -41,15 +41,15 @@ export class LiveFiles {
     }
   }
 
-  /** Permissions and owner as the file system tells them. */
+  /** Permissions and owner of the database file. */
   owner(): FileOwner {
     const { mode, uid, gid } = fstatSync(this.#file);
     return { mode: mode & 0o7777, uid, gid };
   }
 
   /**
-   * True when the paths no longer lead to the files that are open: someone put another database in its place, or took
-   * it away. Nothing may be checkpointed then, since old frames in a new file are a mixture of both.
+   * True if the paths no longer lead to the open files: another file took the place, or the file is gone. Then nothing
+   * may be checkpointed, because old frames would be copied into a new file.
    */
   replaced(): boolean {
     return inodeOf(this.#path) !== this.#inode || inodeOf(`${this.#path}-shm`) !== this.#shmInode;
@@ -61,17 +61,17 @@ export class LiveFiles {
     return `${size} ${mtimeNs}`;
   }
 
-  /** Bytes of the database file; fewer when it ends before. Stable only while a snapshot is held. */
+  /** Bytes of the database file; fewer if it ends earlier. Stable only while a snapshot is held. */
   read(offset: number, length: number): Buffer {
     return readAt(this.#file, offset, length);
   }
 
-  /** Undefined while it is being changed this very moment. */
+  /** Undefined if a writer is changing it at this moment. */
   shmHeader(): ShmHeader | undefined {
     return readShmHeader(this.#shm);
   }
 
-  /** Bytes of the WAL file; fewer when it ends before. */
+  /** Bytes of the WAL file; fewer if it ends earlier. */
   readWal(offset: number, length: number): Buffer {
     return readAt(this.#wal, offset, length);
   }
@@ -81,7 +81,7 @@ export class LiveFiles {
     return fstatSync(this.#wal).size;
   }
 
-  /** Has the disk take what was written to the WAL, beside everything else. What goes wrong, a checkpoint will tell. */
+  /** Flushes the WAL to disk, in a thread. Never fails: a checkpoint will report what is wrong. */
   async flushWal(): Promise<void> {
     await datasync(this.#wal).catch(() => undefined);
   }
@@ -90,7 +90,7 @@ export class LiveFiles {
     for (const fd of [this.#wal, this.#shm, this.#file]) closeSync(fd);
   }
 
-  /** Closes all but what tells whether this WAL still lies under the path. */
+  /** Closes all but the descriptor that tells whether this WAL still lies beside the path. */
   leave(): LeftBehind {
     for (const fd of [this.#wal, this.#file]) closeSync(fd);
     return new LeftBehind(this.#shm, this.#shmInode);

@@ -1,9 +1,8 @@
 /**
- * Exclusive locks on files, many to a connection: a connection of its own for each would cost some 70 KiB, and a file
- * that is attached to one a tenth of that.
+ * Exclusive locks on files. A locked file is a small SQLite database in exclusive locking mode, so the system drops the
+ * lock however the process dies.
  *
- * A locked file is a small SQLite database in exclusive locking mode, so the system drops the lock when the process
- * dies, however it dies.
+ * Many locks share a connection: one for each lock would cost some 70 KiB, an attached file costs a tenth of that.
  */
 import Database from 'better-sqlite3';
 
@@ -18,7 +17,10 @@ interface Holder {
 
 let holders: Holder[] = [];
 
-/** Answers what releases it again, or undefined when the file is locked by another. Throws when it cannot be used. */
+/**
+ * Locks the file and returns how to release it; undefined if another process has the lock. Throws if the file cannot be
+ * used.
+ */
 export function lockFile(path: string): (() => void) | undefined {
   const holder = holders.find(({ free }) => free.length > 0) ?? makeHolder();
   const name = holder.free.pop()!;

@@ -1,4 +1,4 @@
-/** Opens the database that lies under a path, once it can be opened. */
+/** Opens the database at a path, once it can be opened. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isKind } from '../../../replica/terms/errors.ts';
 import type { Clock } from '../../clock.ts';
@@ -7,15 +7,17 @@ import type { LeftBehind } from './left-behind.ts';
 import { LiveDatabase } from './live-database.ts';
 import { switchToWal } from './wal-mode.ts';
 
-/** Milliseconds between two tries. */
+/** Milliseconds between two attempts. */
 const PAUSE = 500;
-/** Milliseconds within which a lock has to pass: the last connection that closes has one, and whoever recovers a WAL. */
+/**
+ * How long a lock may last, in milliseconds: the last connection that closes has one, and so has a recovery of the WAL.
+ */
 const LOCK_PATIENCE = 5000;
 const LOCK_PAUSE = 20;
 
 /**
- * Opens the database. Throws what {@link LiveDatabase.open} throws, DATABASE_LOCKED only when it has lasted for some
- * seconds, and the signal's reason.
+ * Opens the database. Throws what {@link LiveDatabase.open} throws, but DATABASE_LOCKED only after some seconds; also
+ * the signal's reason.
  */
 export async function open(
   settings: Settings,
@@ -40,8 +42,8 @@ export async function open(
 }
 
 /**
- * Leaves `former` as it is, and waits for a database under its path that can be followed, for as long as it takes;
- * `onFailure` is told what is in the way. Throws the signal's reason when that ends it.
+ * Abandons `former` and waits, as long as it takes, for a database at its path that can be followed. Tells `onFailure`
+ * what is in the way. Throws the signal's reason.
  */
 export async function reopen(
   former: LiveDatabase,

@@ -1,6 +1,7 @@
 /**
- * The WAL index: the first bytes of SQLite's `-shm` file (https://www.sqlite.org/walformat.html#the_wal_index_file_format).
- * They tell, in one small read, how many frames are committed, which salts they carry and how far checkpoints came.
+ * The WAL index: the first bytes of SQLite's `-shm` file
+ * (https://www.sqlite.org/walformat.html#the_wal_index_file_format). One small read tells how many frames are
+ * committed, which salts they have, and how far checkpoints came.
  */
 import { readSync } from 'node:fs';
 import { type WalOrder, type WalSum, walSum } from '../../../replica/wal/checksum.ts';
@@ -20,7 +21,7 @@ export interface ShmHeader {
   readonly order: WalOrder;
   readonly salt1: number;
   readonly salt2: number;
-  /** The chain's checksum after the last committed frame. */
+  /** The chained checksum after the last committed frame. */
   readonly sum: WalSum;
   /** Frames that checkpoints have copied into the database file. */
   readonly backfilled: number;
@@ -44,7 +45,7 @@ export function readShmHeader(fd: number): ShmHeader | undefined {
     pages: u32(20),
     pageSize: (size & 0xfe00) + ((size & 1) << 16),
     order: bytes[13] === 1 ? 'big' : 'little',
-    // Salts are kept as they stand in the WAL file, big-endian.
+    // Salts have the byte order of the WAL file: big-endian.
     salt1: bytes.readUInt32BE(32),
     salt2: bytes.readUInt32BE(36),
     sum: { s1: u32(24), s2: u32(28) },

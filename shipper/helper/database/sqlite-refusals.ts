@@ -1,4 +1,4 @@
-/** Why a database cannot be followed, said with what to do about it. */
+/** Errors for databases that cannot be followed. Each says what to do. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { SeawallError } from '../../../replica/terms/errors.ts';
@@ -11,8 +11,8 @@ const BTREE_PAGES = new Set([2, 5, 10, 13]);
 
 /**
  * Refuses a file that stock SQLite cannot read, before any connection is made. An empty file is an empty database.
- * Encrypted pages could be copied as they are, but the shipper's own library must read page 1, and now and then write
- * it, so a database of SQLCipher or SEE is refused, also when its header is left in plain text.
+ * Encrypted pages could be copied unread, but the helper's own SQLite must read page 1, and sometimes write it. So
+ * databases of SQLCipher or SEE are refused, even if their header is in plain text.
  */
 export function checkFile(path: string): void {
   const header = Buffer.alloc(HEADER_LENGTH);
@@ -28,7 +28,7 @@ export function checkFile(path: string): void {
     throw new SeawallError(
       'local',
       'DATABASE_NOT_SQLITE',
-      `${path} does not begin like an SQLite database: it is another file, or encrypted. Encrypted databases (SQLCipher, SEE) cannot be shipped; encrypt the disk and the bucket instead.`,
+      `${path} does not begin like an SQLite database: it is another kind of file, or encrypted. Encrypted databases (SQLCipher, SEE) cannot be shipped; encrypt the disk and the bucket instead.`,
       { path },
     );
   }
@@ -56,7 +56,7 @@ export function staleWal(path: string): SeawallError {
   return new SeawallError(
     'refused',
     'STALE_WAL',
-    `${path} was replaced, but the -wal and -shm of the former file lie beside it still, and SQLite would mix the two. Stop the app, remove ${path}-wal and ${path}-shm, put the file in place again, and start the app.`,
+    `${path} was replaced, but the -wal and -shm of the old file still lie beside it, and SQLite would mix the two. Stop the app, remove ${path}-wal and ${path}-shm, put the file in place again, and start the app.`,
     { path: `${path}-wal` },
   );
 }

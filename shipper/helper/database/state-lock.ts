@@ -1,7 +1,6 @@
 /**
- * The state folder of one database, and the lock on it: one shipper per database on a machine.
- *
- * A text file beside the lock tells people who holds it.
+ * The state folder of a database, and the lock on it: on one machine a database has one shipper. A text file beside the
+ * lock tells people who holds it.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -11,7 +10,7 @@ import { SeawallError } from '../../../replica/terms/errors.ts';
 import type { Clock } from '../../clock.ts';
 import { lockFile } from './lock-files.ts';
 
-/** How long a start waits for a former helper that is still uploading, milliseconds. */
+/** How long a start waits for an earlier helper that is still uploading, in milliseconds. */
 const WAIT_MS = 15_000;
 
 export class StateLock {
@@ -23,7 +22,10 @@ export class StateLock {
     this.#unlock = unlock;
   }
 
-  /** Takes the lock; waits a while for a former helper to finish. Throws `refused` with the holder's pid. */
+  /**
+   * Takes the lock; waits up to `wait` milliseconds for an earlier helper to finish. Throws `refused` (ALREADY_SHIPPED)
+   * with the holder's pid, or `local` (STATE_FOLDER, STATE_LOCK).
+   */
   static async take(folder: string, database: string, clock: Clock, wait = WAIT_MS): Promise<StateLock> {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -70,7 +72,7 @@ function tryLock(path: string): (() => void) | undefined {
   }
 }
 
-/** Who holds the lock on a state folder, for people; undefined when nobody does. */
+/** Who holds the lock on a state folder, such as `4711 on host`; undefined if nobody does. */
 export function holderOf(folder: string): string | undefined {
   try {
     return readFileSync(join(folder, 'holder'), 'utf8').trim();

@@ -1,4 +1,4 @@
-/** Switches a database to WAL, and makes it where it does not exist and need not. */
+/** Switches a database to WAL mode. Creates it if it does not exist, unless `fileMustExist`. */
 import Database from 'better-sqlite3';
 
 export function switchToWal(path: string, fileMustExist = true): void {

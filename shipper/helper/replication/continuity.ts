@@ -1,6 +1,6 @@
 /**
- * Whether what is captured continues what is in the bucket. Each time that this begins anew there is another era, in
- * which everything captured before counts for nothing.
+ * Whether what is captured continues what is in the bucket. Each new beginning is a new era, in which nothing counts
+ * that was captured before.
  */
 import type { LossCause } from '../../reasons.ts';
 import type { ContinuityLost } from '../continuity-lost.ts';
@@ -15,22 +15,24 @@ export class Continuity {
     return this.#era;
   }
 
-  /** How it was lost; undefined from the next beginning on. */
+  /** How continuity was lost; undefined from the next beginning on. */
   get lost(): ContinuityLost | undefined {
     return this.#lost;
   }
 
-  /** The same, until it is regained. */
+  /** Why it was lost; undefined once it is regained. */
   get cause(): LossCause | undefined {
     return (this.#lost ?? this.#regaining)?.reason;
   }
 
-  /** Ends with the present era: what goes on under it is in vain once continuity is lost. */
+  /** Aborts when continuity is lost: the work of the present era is then useless. */
   get signal(): AbortSignal {
     return this.#attempt.signal;
   }
 
-  /** False when it was lost already. That the database was replaced is told all the same: then nothing may be touched. */
+  /**
+   * False when it was lost already. That the database was replaced is told all the same: then nothing may be touched.
+   */
   lose(lost: ContinuityLost): boolean {
     const known = lost.reason === 'database-replaced' ? this.#lost?.reason === lost.reason : this.#lost !== undefined;
     if (known) return false;

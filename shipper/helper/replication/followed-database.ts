@@ -1,4 +1,4 @@
-/** The database that is followed: looked at again and again, left when another file takes its place, and found anew. */
+/** The database that is followed: looks at it, abandons it if another file takes its place, and opens that one. */
 import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
@@ -9,7 +9,7 @@ import { reopen } from '../database/opening.ts';
 import type { PollResult } from '../sharing/poll-schedule.ts';
 import { WalWatch } from '../capture/wal-watch.ts';
 
-/** After so long without news only the pin's connection is kept open, milliseconds. */
+/** After this long without news only the pin's connection stays open, in milliseconds. */
 const REST_AFTER = 10_000;
 
 export class FollowedDatabase {
@@ -19,13 +19,15 @@ export class FollowedDatabase {
   readonly #onLost: (lost: ContinuityLost) => void;
   #open: { readonly live: LiveDatabase; readonly watch: WalWatch } | undefined;
   #follower: Follower | undefined;
-  /** Another file has its place: the one that is open must not be touched any more. */
+  /** Another file has taken the place: the open one must not be touched any more. */
   #replaced = false;
   #isEnding = false;
-  /** Not before the shipping has begun, and again after news. */
+  /** When to rest, by the steady clock. Infinity until shipping begins, and from a rest until there is news. */
   #restAt = Infinity;
 
-  /** `live` is its own from now on. `onLost` is told when continuity is lost; nothing is captured then until `follow`. */
+  /**
+   * `live` is its own from now on. `onLost` is told when continuity is lost; nothing is captured then until `follow`.
+   */
   constructor(
     live: LiveDatabase,
     settings: Settings,
@@ -40,7 +42,7 @@ export class FollowedDatabase {
     this.#take(live);
   }
 
-  /** Undefined while there is none that could be followed. */
+  /** Undefined while there is no database to follow. */
   get live(): LiveDatabase | undefined {
     return this.#open?.live;
   }
@@ -55,17 +57,17 @@ export class FollowedDatabase {
     this.#restAt = 0;
   }
 
-  /** Captures nothing more; the WAL is kept short all the same. */
+  /** Stops capturing. The WAL is kept short all the same. */
   letGo(): void {
     this.#follower = undefined;
   }
 
-  /** The end of everything committed by now; undefined while nothing is captured, or when it cannot be told now. */
+  /** The end of everything committed by now; undefined while nothing is captured, or if it is unknown now. */
   committed(): ReturnType<Follower['committed']> | undefined {
     return this.#try((follower) => follower.committed());
   }
 
-  /** Captures what comes next. False when that is impossible now. */
+  /** Captures the next segment. Returns false if that is impossible now. */
   capture(): boolean {
     return (
       this.#try((follower) => {
@@ -86,7 +88,7 @@ export class FollowedDatabase {
     }
   }
 
-  /** Tells of a loss of continuity; any other error is thrown on. */
+  /** Reports a loss of continuity. Rethrows any other error. */
   lostBy(error: unknown): void {
     if (!(error instanceof ContinuityLost)) throw error;
     if (error.reason === 'database-replaced') this.#captureTheRest();
@@ -112,15 +114,15 @@ export class FollowedDatabase {
     }
   }
 
-  /** True for a loss of continuity, which is no failure of the database. */
+  /** Reports an error. Returns true for a loss of continuity, which is no failure of the database. */
   #noted(error: unknown): boolean {
     if (error instanceof ContinuityLost) this.lostBy(error);
     else this.#failed(error);
     return error instanceof ContinuityLost;
   }
 
-  /** Lets the replaced file go and waits for the one in its place, for as long as it takes. */
-  async findAnew(signal: AbortSignal): Promise<void> {
+  /** Abandons the replaced file and waits, as long as it takes, for the one in its place. */
+  async reopen(signal: AbortSignal): Promise<void> {
     const former = this.#open?.live;
     if (former === undefined) return;
     this.#open = undefined;
@@ -132,7 +134,7 @@ export class FollowedDatabase {
     this.#health.succeeded('database');
   }
 
-  /** What is committed by the end of the shipping is to be all there is in the file. */
+  /** Forbids the helper's own writes, so that everything in the file is shipped at the end. */
   ending(): void {
     this.#isEnding = true;
     this.#open?.live.ending();
@@ -150,7 +152,7 @@ export class FollowedDatabase {
     this.#replaced = false;
   }
 
-  /** The former file's descriptors still lead to its WAL: its last commits are captured before it is let go. */
+  /** Captures the last commits of the old file: its descriptors still lead to its WAL. */
   #captureTheRest(): void {
     this.#replaced = true;
     try {

@@ -1,11 +1,11 @@
-/** How a replicator is: its state, its present problems, and the events that tell of both. */
+/** How a replicator is: its state, its present problems, and the events about both. */
 import type { SeawallError } from '../../../replica/terms/errors.ts';
 import { closedError } from '../../closed-error.ts';
 import { toPlain } from '../../plain-error.ts';
 import type { PlainError, ShipperEvent, ShipperState } from '../../protocol.ts';
 import type { Blocker } from '../../reasons.ts';
 
-/** What fails: the store takes nothing, or the database cannot be followed. Both are tried again and again. */
+/** What can fail: the store takes nothing, or the database cannot be followed. Both are retried forever. */
 export type Part = 'store' | 'database';
 
 interface Problem {
@@ -18,7 +18,7 @@ interface Problem {
 export class Health {
   readonly #emit: (event: ShipperEvent) => void;
   readonly #now: () => number;
-  /** What goes on when nothing is in the way. */
+  /** The state if nothing is in the way. */
   #work: ShipperState = 'starting';
   #told: ShipperState = 'starting';
   #ended: PlainError | undefined;
@@ -46,7 +46,7 @@ export class Health {
     return this.#endedAt ?? this.#problems.database?.since ?? this.#problems.store?.since;
   }
 
-  /** Whether nothing will be shipped any more. */
+  /** Whether shipping has ended for good. */
   get over(): boolean {
     return this.#work === 'fenced' || this.#work === 'failed' || this.#work === 'stopped';
   }
@@ -56,7 +56,7 @@ export class Health {
     this.#tellState();
   }
 
-  /** Something failed for the `failures`th time in a row and will be tried again. */
+  /** A part failed for the `failures`th time in a row, and will be tried again. */
   failed(part: Part, error: unknown, failures: number): void {
     const plain = toPlain(error);
     this.#problems[part] = { error: plain, failures, since: this.#problems[part]?.since ?? this.#now() };
@@ -72,7 +72,7 @@ export class Health {
     this.#emit({ type: 'recovered', failures: problem.failures });
   }
 
-  /** What keeps a snapshot from beginning that is waited for now. */
+  /** What keeps a snapshot from beginning; undefined if none is waited for. */
   get blockedBy(): Blocker | undefined {
     return this.#blockedBy;
   }
@@ -82,7 +82,7 @@ export class Health {
     this.#blockedBy = by;
   };
 
-  /** How often something failed in a row by now. */
+  /** How often a part has failed in a row by now. */
   failures(part: Part): number {
     return this.#problems[part]?.failures ?? 0;
   }
@@ -95,7 +95,7 @@ export class Health {
     this.#emit({ type: 'problem', error: this.#ended, failures: this.failures('store') + 1 });
   }
 
-  /** What those who still ask are told once it is over. */
+  /** The error for every call after the end. */
   farewell(): SeawallError {
     return closedError(this.#work, this.problem);
   }

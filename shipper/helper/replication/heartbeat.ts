@@ -31,12 +31,12 @@ export class Heartbeat {
     return this.wanted && this.#clock.steady() >= this.#next;
   }
 
-  /** Makes the next one due at once: there is a new generation, or a new end to tell of. */
+  /** Makes the next one due at once. Called if there is a new generation. */
   hurry(): void {
     this.#next = -Infinity;
   }
 
-  /** Says that everything up to `point` is in the bucket and nothing newer exists now. One try. */
+  /** Writes that everything up to `point` is in the bucket and nothing newer exists now. Tries once. */
   async beat(point: CapturePoint): Promise<void> {
     const seen = this.#clock.now();
     const begun = this.#clock.steady();

@@ -1,4 +1,4 @@
-/** Pauses of a loop: for a time, or for as long as there is nothing to do. */
+/** Pauses of a loop: for a time, or until there is something to do. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export class Pause {
@@ -27,11 +27,12 @@ export class Pause {
     this.#wake = () => undefined;
   }
 
-  /** Ends a rest, but no pause that is measured. */
+  /** Ends a rest, but not a pause for a time. */
   wake(): void {
     if (this.#resting) this.#wake();
   }
 
+  /** Ends a rest or a pause. */
   end(): void {
     this.#wake();
   }

@@ -1,8 +1,8 @@
 /**
- * Replicates one database: looks at its WAL, ships what is new, keeps the promise of `sync()`, and tells how it is.
+ * Replicates one database: looks at its WAL, ships what is new, keeps the promise of `sync()`, and reports its status.
  *
  * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
- * time, in order). Whatever breaks continuity ends in a new generation with a named reason.
+ * time, in order). If continuity is lost, the difference is shipped, or a new generation begins, with a named reason.
  */
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
@@ -38,13 +38,13 @@ import { Fenced, type UploadSettings } from '../upload/uploader.ts';
 export interface ReplicatorContext {
   readonly settings: Settings;
   readonly store: Store;
-  /** For what reads the database as a whole. */
+  /** Turns for reading the database as a whole. */
   readonly wholeReads: FairSemaphore;
   readonly schedule: PollSchedule;
-  /** The replicator's own from now on; it closes it. */
+  /** The replicator owns it and closes it. */
   readonly live: LiveDatabase;
   readonly owner: Owner;
-  /** The replica was this owner's before: it is gone on with, never taken back from another. */
+  /** The replica was this owner's before. It is never taken back from another shipper. */
   readonly isRestart: boolean;
   readonly clock: Clock;
   readonly emit: (event: ShipperEvent) => void;
@@ -63,7 +63,7 @@ export class Replicator {
   readonly #snapshots = new SnapshotRequests();
   readonly #pause = new Pause();
   readonly #database: FollowedDatabase;
-  /** Its signal ends what goes on under the present era; `#abort` ends everything. */
+  /** Its signal ends the work of the present era; `#abort` ends everything. */
   readonly #continuity = new Continuity();
   #urgent = false;
   #stopping = false;
@@ -86,7 +86,7 @@ export class Replicator {
     });
   }
 
-  /** Begins to replicate. Resolves when the first snapshot is in the bucket or the first failure is known. */
+  /** Begins to replicate. Resolves once the replica is up to date, and rejects with the first failure. */
   async start(cause: BeginCause): Promise<void> {
     const settled = new Promise<void>((resolve, reject) => {
       this.#firstFailure = reject;
@@ -117,7 +117,7 @@ export class Replicator {
     return committed && { era: this.#continuity.era, ...committed };
   }
 
-  /** Makes a snapshot at the end of the present index; answers its key. */
+  /** Makes a snapshot at the end of the present index. Resolves with its key. */
   snapshot(): Promise<string> {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
     const made = this.#snapshots.ask();
@@ -148,7 +148,7 @@ export class Replicator {
     };
   }
 
-  /** Ships what is committed, then ends. Gives up after `timeout` milliseconds; then says so by throwing. */
+  /** Ships what is committed, then ends. Throws `unreachable` (STOP_TIMEOUT) after `timeout` milliseconds. */
   async stop(timeout: number): Promise<void> {
     if (this.#health.over) {
       await this.#end(this.#health.state);
@@ -222,11 +222,11 @@ export class Replicator {
     return !this.#stopping && this.#continuity.lost === undefined && !this.#urgent && !this.#snapshots.waiting;
   }
 
-  /** Goes on in the generation that is there, or starts one; again and again until it stands, or is lost again. */
+  /** Resumes the generation or starts one; tries until that succeeds or continuity is lost again. */
   async #begin(cause: BeginCause): Promise<void> {
     if (cause === 'database-replaced') {
-      await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
-      await this.#database.findAnew(this.#abort.signal);
+      await this.#shipStaged(this.#abort.signal); // what was captured of the old file is history
+      await this.#database.reopen(this.#abort.signal);
     }
     const { settings, clock } = this.#context;
     const live = this.#database.live!;
@@ -262,7 +262,7 @@ export class Replicator {
     this.#placeWaiters();
   }
 
-  /** Ships what is committed by now. What comes meanwhile waits for the next pass, or each commit would cost a PUT. */
+  /** Ships what is committed by now. Later commits wait for the next pass, or each commit would cost a PUT. */
   async #shipCommitted(signal = this.#abort.signal): Promise<void> {
     const asked = this.#context.clock.steady();
     const goal = this.#placeWaiters();
@@ -278,7 +278,7 @@ export class Replicator {
     }
   }
 
-  /** Puts everything into the bucket that was captured so far. */
+  /** Uploads everything that was captured so far. */
   async #shipStaged(signal: AbortSignal): Promise<void> {
     try {
       for (let segment = this.#staging.first(); segment !== undefined; segment = this.#staging.first()) {
@@ -289,7 +289,7 @@ export class Replicator {
     }
   }
 
-  /** False when the segment's history is not to be gone on with. */
+  /** Returns false if this history cannot be continued after the segment. */
   async #ship(segment: CapturedSegment, signal: AbortSignal): Promise<boolean> {
     const { clock, emit } = this.#context;
     const outcome = await this.#shipping.ship(segment, signal);
@@ -298,7 +298,7 @@ export class Replicator {
       return false;
     }
     this.#health.succeeded('store');
-    if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile: this segment is the last of it
+    if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile, so no segment follows
     this.#shipped.segment(this.#continuity.era, segment, clock.now());
     emit({
       type: 'segment',
@@ -344,10 +344,10 @@ export class Replicator {
     return key;
   }
 
-  /** Renews the head when everything is in the bucket. Shipping does not depend on it. */
+  /** Renews the head if everything is in the bucket. Shipping does not depend on it. */
   async #beat(): Promise<void> {
     const { end } = this.#shipped;
-    // Where continuity was just lost there is no follower, and what was shipped last may end inside a transaction.
+    // If continuity was just lost, there is no follower, and the last segment may end inside a transaction.
     const settled = this.#database.follower?.hasNews() === false;
     if (end === undefined || this.#staging.length > 0 || !settled) return;
     try {
@@ -373,14 +373,14 @@ export class Replicator {
 
   #lose(lost: ContinuityLost): void {
     if (!this.#continuity.lose(lost)) return;
-    // What was captured of a file that was replaced is shipped yet; all else cannot be gone on with.
+    // What was captured of a replaced file is still shipped. Otherwise the captured segments cannot be continued.
     if (lost.reason !== 'database-replaced') this.#staging.clear();
     this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
     this.#waiters.unplace();
     this.#pause.end();
   }
 
-  /** Whoever waits without a place gets that of everything committed now, and its answer where that is reached. */
+  /** Calls of `sync()` without a place get the end of everything committed now, and an answer if that is reached. */
   #placeWaiters(): Place | undefined {
     const committed = this.#committed();
     this.#waiters.placeAll(committed);

@@ -1,4 +1,4 @@
-/** What is in the bucket, and what it took to bring it there. */
+/** What is in the bucket, and how much was uploaded. */
 import { formatChecksum } from '../../../replica/format/page-hashes.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
 import type { ShipperStatus, Synced } from '../../protocol.ts';
@@ -24,7 +24,7 @@ export class Shipped {
     return this.#end;
   }
 
-  /** A generation was started or is gone on with. */
+  /** A generation was started or is continued. */
   began(era: number, { point, reached, reason, segments, snapshots, bytes }: Begun): void {
     this.#end = { era, index: point.index, offset: 0, point: reached };
     this.#reason = reason ?? this.#reason;
@@ -51,13 +51,13 @@ export class Shipped {
     return behind ? now - this.#everythingOf : 0;
   }
 
-  /** `size` 0 when the snapshot was there already. */
+  /** `size` in bytes, 0 if the snapshot was already there. */
   snapshot(size: number): void {
     if (size > 0) this.#snapshots++;
     this.#bytes += size;
   }
 
-  /** What `sync()` answers for the end of what is in the bucket. */
+  /** What `sync()` returns for the end of what is in the bucket. */
   synced(): Synced | undefined {
     return this.#end && told(this.#end.point);
   }

@@ -1,4 +1,4 @@
-/** Who has asked for a snapshot and not been answered yet. */
+/** Requests for a snapshot that are not answered yet. */
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 
@@ -16,7 +16,7 @@ export class SnapshotRequests {
     });
   }
 
-  /** One snapshot for all who have asked by now. What `make` throws is told to them, and thrown on. */
+  /** Makes one snapshot for all requests so far. If `make` throws, they reject with that, and it is thrown on. */
   async answer(make: () => Promise<string>): Promise<void> {
     const asked = this.#asked;
     this.#asked = [];

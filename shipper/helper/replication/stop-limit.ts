@@ -1,8 +1,11 @@
-/** How long a stop may ship what is left. */
+/** The time limit for shipping what is left at a stop. */
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import type { PlainError } from '../../protocol.ts';
 
-/** Rejects (STOP_TIMEOUT) after `timeout` milliseconds; `problem` tells what was in the way then. Never resolves. */
+/**
+ * Rejects with `unreachable` (STOP_TIMEOUT) after `timeout` milliseconds; `problem` returns what is in the way then.
+ * Never resolves.
+ */
 export function stopLimit(timeout: number, problem: () => PlainError | undefined): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
   AbortSignal.timeout(timeout).addEventListener('abort', () => {

@@ -1,7 +1,7 @@
-/** Who waits for `sync()`, and for which place in what is shipped. */
+/** Calls of `sync()` that wait, and the place that each waits for. */
 import type { Synced } from '../../protocol.ts';
 
-/** A place in all that a replicator has shipped: each generation it starts is a new era. */
+/** A place in what a replicator ships. Each new beginning is a new era. */
 export interface Place {
   readonly era: number;
   readonly index: number;
@@ -25,21 +25,22 @@ export class SyncWaiters {
     });
   }
 
-  /** The places no longer mean anything: continuity was lost. */
+  /** Continuity was lost, so the places are void. */
   unplace(): void {
     for (const waiter of this.#waiting) waiter.place = undefined;
   }
 
-  /** Gives those without a place the one up to which everything is committed now. */
+  /** Gives this place to all that have none. */
   placeAll(place: Place | undefined): void {
     for (const waiter of this.#waiting) waiter.place ??= place;
   }
 
-  /** Whether someone has no place yet. */
+  /** Whether a call has no place yet. */
   get unplaced(): boolean {
     return this.#waiting.some(({ place }) => place === undefined);
   }
 
+  /** Everything up to `place` is in the bucket: answers the calls that waited for that. */
   reached(place: Place, synced: Synced): void {
     const left: Waiter[] = [];
     for (const waiter of this.#waiting) {

@@ -1,4 +1,4 @@
-/** A bounded number of turns, given in the order in which they were asked for: nobody has a second before all others had one. */
+/** A bounded number of turns, in the order of asking. Fair: everyone gets one turn before anyone gets a second. */
 export class FairSemaphore {
   #free: number;
   readonly #waiting = new Set<() => void>();
@@ -7,7 +7,7 @@ export class FairSemaphore {
     this.#free = atATime;
   }
 
-  /** Does `work` when it is its turn. Throws the signal's reason when that comes first. */
+  /** Does `work` once it has a turn. Throws the signal's reason if that comes first. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.#begin(signal);
     try {
@@ -17,7 +17,7 @@ export class FairSemaphore {
     }
   }
 
-  /** Lets others go first while the holder of a turn waits for something; resolves when it has a turn again. */
+  /** Gives the caller's turn to others during `wait`. Resolves once the caller has a turn again. */
   async yieldWhile(wait: Promise<unknown>): Promise<void> {
     this.#end();
     try {

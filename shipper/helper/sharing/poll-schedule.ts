@@ -1,22 +1,25 @@
 /**
- * One timer for all databases of the helper: looks at each in turn. One that has news, or had some a moment ago, is
- * looked at again soon; the quiet ones are looked at less often the more of them there are.
+ * One timer for all databases of the helper. A database that has news, or had some a moment ago, is looked at again
+ * soon. Quiet ones are looked at less often, the more of them there are.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 
-/** What a look found: commits that wait, more than can wait, none, or a failure that is better left alone for a while. */
+/**
+ * What a look found: commits that wait, more commits than can wait, none, or a failure, after which the next look comes
+ * later.
+ */
 export type PollResult = 'news' | 'behind' | 'quiet' | 'failed';
 
-/** Milliseconds between two looks. A look that finds nothing reads 136 bytes. */
+/** Milliseconds between two looks, for each kind of result. A look that finds nothing reads 136 bytes. */
 const SOON = 40;
 const AT_ONCE = 15;
 const AFTER_FAILURE = 1000;
-/** For so long after its last news a database is looked at soon, milliseconds. */
+/** How long after its last news a database is still looked at soon, in milliseconds. */
 const LIVELY = 2000;
 /** Milliseconds that each quiet database adds to the time between two looks at any of them. */
 const PER_DATABASE = 1;
-/** The timer's shortest pause, and how long looks go on before the process hears what else there is, milliseconds. */
+/** The timer's shortest pause, and how long looks go on before other events have their turn, in milliseconds. */
 const SHORTEST_PAUSE = 5;
 const SLICE = 10;
 
@@ -38,8 +41,8 @@ export class PollSchedule {
   }
 
   /**
-   * Looks from now on, again and again, at least every so many milliseconds unless looks fail; the answer ends it.
-   * `look` must not throw.
+   * Calls `look` again and again, at least every `atLeastEvery` milliseconds unless looks fail. Returns how to end
+   * that. `look` must not throw.
    */
   add(look: () => PollResult, atLeastEvery: number): () => void {
     const member = { look, atLeastEvery, due: 0, news: this.#clock.steady() };

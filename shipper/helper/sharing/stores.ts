@@ -1,16 +1,16 @@
-/** The stores of all databases of the helper: those in one bucket share its client, its sockets and its turns. */
+/** The stores of all databases of the helper. Those in one bucket share its client, its sockets and its turns. */
 import { bucketOf, openStore } from '../../../replica/store/open.ts';
 import { scoped } from '../../../replica/store/scoped.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import { FairSemaphore } from './fair-semaphore.ts';
 
-/** Writes into one bucket at a time, and databases that are hashed, compared or uploaded wholeReads. */
+/** Concurrent writes into one bucket, and concurrent reads of a whole database: to hash, compare or upload it. */
 const PUTS = 8;
 const WHOLE = 4;
 
 export interface OpenedStore {
   readonly store: Store;
-  /** For reading a database as a wholeReads: resuming, a snapshot, a restore. */
+  /** Turns for reading a database as a whole: to resume, to make a snapshot, to restore. */
   readonly wholeReads: FairSemaphore;
 }
 
@@ -26,7 +26,7 @@ export class Stores {
   /** Folders share the machine's disks. */
   readonly #folders = { puts: new FairSemaphore(PUTS), wholeReads: new FairSemaphore(WHOLE) };
 
-  /** `signal` ends what waits for its turn. Closing the store frees the bucket after its last user. */
+  /** `signal` ends writes that wait for a turn. The last store of a bucket to close closes the bucket's client. */
   async open(url: string, signal: AbortSignal): Promise<OpenedStore> {
     const bucket = bucketOf(url);
     if (bucket === undefined) {
@@ -45,7 +45,7 @@ export class Stores {
       const view = scoped(await shared.store, bucket.prefix);
       return { store: inTurns(view, shared.puts, signal, leave), wholeReads: shared.wholeReads };
     } catch (error) {
-      await leave().catch(() => undefined); // the first failure is the one to tell
+      await leave().catch(() => undefined); // the first failure is the one to report
       throw error;
     }
   }
@@ -64,7 +64,7 @@ export class Stores {
   }
 }
 
-/** Each database has one segment on its way at most, so a loud one waits for all others that have something to send. */
+/** A database uploads one segment at a time, so a busy one waits for all others that have something to send. */
 function inTurns(view: Store, puts: FairSemaphore, signal: AbortSignal, leave: () => Promise<void>): Store {
   return {
     ...view,

@@ -1,7 +1,7 @@
 /**
  * The database as a held snapshot has it. As a rule everything is in the database file, which nobody changes meanwhile.
- * Where the app kept frames from being copied there, the newest of them lie over it: those stay in the WAL, and copying
- * changes no page of the file but those that are read out of the WAL here.
+ * If the app kept frames from being copied there, the newest version of each page is read from the WAL instead. Those
+ * frames stay in the WAL, and copying them changes only pages of the file that are not read here.
  *
  * An app can keep an index from ending: a read transaction that never ends, a writer of many minutes, a full disk. A
  * start does not wait for that, nor does continuity that is to be regained: after a second the snapshot begins at the
@@ -15,14 +15,14 @@ import { FRAME_HEADER_SIZE, offsetAfter, parseFrameHeader } from '../../../repli
 import type { Held, LiveDatabase } from '../database/live-database.ts';
 import type { LiveFiles } from '../database/live-files.ts';
 
-/** Frame headers read before others have their turn. */
+/** Frame headers read at a time, before other events have their turn. */
 const FRAMES_AT_A_TIME = 2000;
 
 export class HeldImage {
   readonly pageSize: number;
   readonly pages: number;
   readonly #files: LiveFiles;
-  /** Where the newest version of a page begins in the WAL, for pages that are to be read there. */
+  /** For pages that are read from the WAL: the offset of their newest version. */
   readonly #inWal: ReadonlyMap<number, number>;
 
   private constructor(live: LiveDatabase, inWal: ReadonlyMap<number, number>) {
@@ -32,12 +32,12 @@ export class HeldImage {
     this.#inWal = inWal;
   }
 
-  /** `held` is what the present snapshot was begun with. Throws the signal's reason. */
+  /** `held` is where the present snapshot began. Throws the signal's reason. */
   static async of(live: LiveDatabase, held: Held, signal: AbortSignal): Promise<HeldImage> {
     return new HeldImage(live, held.kind === 'sealed' ? new Map() : await newestVersions(live, held.wal, signal));
   }
 
-  /** So many pages from `page` on; zeros where SQLite reads zeros. Throws `local` (WAL_CUT_SHORT). */
+  /** Reads `count` pages from `page` on; zeros beyond the end of the file. Throws `local` (WAL_CUT_SHORT). */
   read(page: number, count: number): Buffer {
     const { pageSize } = this;
     const length = count * pageSize;
@@ -51,7 +51,7 @@ export class HeldImage {
     return bytes;
   }
 
-  /** All of it in blocks of {@link BLOCK_SIZE}, the last one shorter. */
+  /** The whole image in blocks of {@link BLOCK_SIZE} bytes; the last may be shorter. */
   async *blocks(signal: AbortSignal, onProgress?: (done: number, total: number) => void): AsyncGenerator<Buffer> {
     const { pages, pageSize } = this;
     const perBlock = BLOCK_SIZE / pageSize;
@@ -71,7 +71,7 @@ async function newestVersions(
   signal: AbortSignal,
 ): Promise<Map<number, number>> {
   const inWal = new Map<number, number>();
-  // When all was copied just as the snapshot began, it may stand on the file alone, and the WAL may begin anew.
+  // If everything was copied just as the snapshot began, it may stand on the file alone, and the WAL may restart.
   if (backfilled === frames) return inWal;
   for (let frame = 0; frame < frames; frame++) {
     const at = offsetAfter(frame, pageSize);

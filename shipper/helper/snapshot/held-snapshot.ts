@@ -1,9 +1,9 @@
 /**
- * A held snapshot: one state of the database, as a rule its file at the end of a WAL index, stands still while it is read
- * and uploaded, and the app goes on writing to a WAL that nobody may checkpoint.
+ * A held snapshot: one state of the database stands still while it is read and uploaded. Usually it is the database
+ * file at the end of a WAL index. The app goes on writing to the WAL, which nobody may checkpoint meanwhile.
  *
- * So the WAL grows for as long as the snapshot is held. While the store takes what it is given, that is the price of a
- * large database; when the store is away, the snapshot is given up at a bound, and the WAL is let go.
+ * So the WAL grows as long as the snapshot is held. While the store takes uploads, that is the price of a large
+ * database. If the store is away, the snapshot is given up at a limit, and the WAL can be checkpointed again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
@@ -17,12 +17,12 @@ import type { Held, LiveDatabase, SealResult } from '../database/live-database.t
 import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
 import type { ShmHeader } from '../database/shm-header.ts';
 
-/** Milliseconds between two tries to begin, and how many tries go without a lock for each that takes one. */
+/** Milliseconds between two attempts to begin. Of this many attempts, one takes the lock. */
 const TRY_PAUSE = 5;
 const LOCK_EVERY = 20;
 /** Milliseconds between two looks at how much a snapshot costs. */
 const WATCH_PAUSE = 100;
-/** Milliseconds for which an index is tried to be ended before the snapshot begins within it. */
+/** How long the snapshot waits for the end of an index before it begins within one, in milliseconds. */
 const END_PATIENCE = 1000;
 
 export interface HoldLimits {
@@ -36,26 +36,30 @@ export interface HoldSettings {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly limits: HoldLimits;
-  /** The caller has a turn of these, and gives it up while the app does not let the snapshot begin. */
+  /** The caller has a turn of these, and yields it while the app keeps the snapshot from beginning. */
   readonly wholeReads: FairSemaphore;
-  /** Told what of the app keeps the snapshot from beginning; at last that nothing does, once it is not waited for any more. */
+  /**
+   * Called with what keeps the snapshot from beginning, and with undefined once it has begun or is given up.
+   */
   readonly onBlocked: (by: Blocker | undefined) => void;
-  /** Comes before each try that takes a lock, so that little is left to be done under it. */
+  /** Runs before each attempt that takes the lock, so that little is left to do under it. */
   readonly before?: (signal: AbortSignal) => Promise<void>;
 }
 
-/** The disk that captured segments may take, the WAL may take in their place; never less than an index is long. */
+/**
+ * While a snapshot is held, the WAL may take the disk space of captured segments, but at least the length of an index.
+ */
 export function holdLimits(settings: Settings): HoldLimits {
   return { most: Math.max(settings.stagingLimit, settings.sealAt), patience: settings.retryMax };
 }
 
-/** A try to begin a snapshot; only one that is `locking` may take the write lock, for milliseconds. */
+/** An attempt to begin a snapshot. Only if `locking` may it take the write lock, for milliseconds. */
 export type Hold = (locking: boolean) => Held | SealResult;
 
 /**
  * Tries of a snapshot that stands for all that was committed before. It is at the end of an index as a rule: one that
- * begins within an index has that index shipped from its start again. A reader that the app never ends, a writer of many
- * minutes, a full disk can keep an index from ending, so that is not insisted on.
+ * begins within an index has that index shipped from its start again. A reader that the app never ends, a writer of
+ * many minutes, a full disk can keep an index from ending, so that is not insisted on.
  */
 export function holdOfAll(live: LiveDatabase, clock: Clock): Hold {
   const from = clock.steady();
@@ -66,7 +70,7 @@ export function holdOfAll(live: LiveDatabase, clock: Clock): Hold {
   };
 }
 
-/** What goes on under a held snapshot; `progressed` is to be called whenever the store took something. */
+/** What is done under a held snapshot. It calls `progressed` whenever the store took something. */
 export type HeldWork<T> = (held: HeldState, signal: AbortSignal, progressed: () => void) => Promise<T>;
 
 export interface HeldState {
@@ -76,8 +80,8 @@ export interface HeldState {
 }
 
 /**
- * Begins a snapshot by `hold`, as soon as the app lets it, and does `work` under it; lets it go in any case. Throws
- * `unreachable` (SNAPSHOT_GIVEN_UP) when it was given up: what `work` had put into the store by then stays there.
+ * Begins a snapshot by `hold` as soon as the app allows it, does `work` under it, and always releases it. Throws
+ * `unreachable` (SNAPSHOT_GIVEN_UP) if it was given up; what `work` put into the store by then stays there.
  */
 export async function underHeldSnapshot<T>(
   live: LiveDatabase,
@@ -111,11 +115,11 @@ export async function underHeldSnapshot<T>(
     const result = await work({ image, boundary }, held.signal, () => {
       progress = clock.steady();
     });
-    // The WAL may have been restarted since the snapshot was let go: nobody may follow on from here.
+    // If the snapshot was released early, the WAL may have restarted since, so nobody may continue from here.
     held.signal.throwIfAborted();
     return result;
   } catch (error) {
-    // Once the snapshot was let go, what is read under it is anything.
+    // If the snapshot was released early, `work` may have read anything: that is the failure to report.
     held.signal.throwIfAborted();
     throw error;
   } finally {
@@ -130,7 +134,7 @@ async function begin(hold: Hold, settings: HoldSettings): Promise<Held> {
     settings.signal.throwIfAborted();
     const locking = tries % LOCK_EVERY === 0;
     if (locking && settings.before !== undefined) {
-      await settings.wholeReads.yieldWhile(settings.before(settings.signal)); // it waits for the store
+      await settings.wholeReads.yieldWhile(settings.before(settings.signal)); // `before` waits for the store
       settings.signal.throwIfAborted();
     }
     const result = hold(locking);
@@ -151,7 +155,7 @@ function tooLong({ most }: HoldLimits, stalled: number): SeawallError {
   return new SeawallError(
     'unreachable',
     'SNAPSHOT_GIVEN_UP',
-    `the store took nothing for ${Math.round(stalled)} ms while the WAL grew by ${most} bytes under a held snapshot; it was given up, and is made anew once the store is back`,
+    `the store took nothing for ${Math.round(stalled)} ms while the WAL grew by ${most} bytes under a held snapshot; it was given up, and is made again once the store is back`,
     { expected: most },
   );
 }

@@ -18,16 +18,18 @@ export interface SnapshotWork {
   readonly wholeReads: FairSemaphore;
   /** See {@link HoldSettings}. */
   readonly onBlocked: HoldSettings['onBlocked'];
-  /** Captures and ships all that is committed: it goes on while a reader of the app keeps the snapshot from beginning. */
+  /**
+   * Captures and ships all that is committed: it goes on while a reader of the app keeps the snapshot from beginning.
+   */
   readonly shipCommitted: (signal: AbortSignal) => Promise<void>;
-  /** Puts what was captured so far into the bucket: it is the index before the snapshot, and goes first. */
+  /** Uploads what was captured so far. It belongs to the index before the snapshot, so it goes first. */
   readonly shipCaptured: (signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * Ends the index and writes the snapshot. Its pages are compared with the page hashes that capture kept, so it also
- * proves that capture missed nothing (`corrupt`, SNAPSHOT_MISMATCH otherwise). Size 0 when it was there already.
- * However it ends, the follower goes on from the end of that index.
+ * Ends the index and writes the snapshot. Compares its pages with the page hashes of the capture, which proves that the
+ * capture missed nothing; throws `corrupt` (SNAPSHOT_MISMATCH) otherwise. `size` is in bytes, 0 if the snapshot was
+ * already there. In any case the follower goes on from the end of that index.
  */
 export async function takeSnapshot(
   context: {
@@ -55,7 +57,7 @@ export async function takeSnapshot(
     await work.shipCaptured(signal);
     progressed();
     const key = snapshotKey(generation, index, work.codec.name);
-    // Nothing was committed since the last one, or a compaction was faster.
+    // Nothing was committed since the last snapshot, or a compaction was faster.
     if ((await store.head(key)) !== undefined) return { key, size: 0 };
     const blocks = image.blocks(signal, (done, total) => {
       progressed();

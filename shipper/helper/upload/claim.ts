@@ -2,9 +2,9 @@
  * One writer: the claim names the shipper that owns the replica, and is replaced only under the ETag that was read.
  *
  * A former shipper that is still at work writes next at the end of the replica or, if it has just ended its index, at
- * the start of the next one. Resuming writes at both (difference.ts), each a key that only one can create: the former
- * one stops, `fenced`, or was faster and what it wrote is followed on. The claim is read again after the first upload of
- * each index.
+ * the start of the next one. Resuming writes at both (difference.ts). Only one shipper can create each key: either the
+ * former one stops, `fenced`, or it was faster, and the new one continues from what it wrote. The claim is read again
+ * after the first upload of each index.
  */
 import { findClaim, writeClaim, readClaim } from '../../../replica/catalogue/claim.ts';
 import { isKind, SeawallError, type Claim, type Store } from '../../../replica/index.ts';
@@ -17,21 +17,23 @@ export interface Owner {
 }
 
 /**
- * The former owner claimed the replica anew while it was being taken over: what was read of it is out of date. Its taking
- * over begins again, for who starts later is to be the owner.
+ * The former owner renewed its claim while the replica was being taken over, so what was read is out of date. The
+ * takeover begins again, because the shipper that starts later becomes the owner.
  */
 export class ClaimRenewed extends SeawallError {
   constructor(holder: string) {
-    super('conflict', 'CLAIM_RENEWED', `${holder} claimed the replica anew while it was being taken over`, {
+    super('conflict', 'CLAIM_RENEWED', `${holder} renewed its claim while the replica was being taken over`, {
       key: CLAIM_KEY,
     });
   }
 }
 
-/** The claim that is to be replaced; `claim` is undefined where it is damaged. */
+/** The claim to replace; undefined if there is none. Its `claim` is undefined if it is damaged. */
 export type FormerClaim = { readonly claim: Claim | undefined; readonly etag: string } | undefined;
 
-/** Throws Fenced when the claim may not be replaced. */
+/**
+ * Throws Fenced if the claim must not be replaced: this is a restart, and another shipper has taken the replica over.
+ */
 export async function readFormerClaim(
   store: Store,
   { owner, isRestart }: { readonly owner: Owner; readonly isRestart: boolean },
@@ -43,6 +45,7 @@ export async function readFormerClaim(
   return former;
 }
 
+/** Replaces the claim that was read. Throws Fenced if another shipper was faster, or {@link ClaimRenewed}. */
 export async function takeClaim(
   store: Store,
   former: FormerClaim,

@@ -1,6 +1,6 @@
 /**
- * Ships captured segments one by one, under a claim that is looked at again with each new index, and after every
- * failure: a bucket that was away may come back as another one, empty, or with a claim of someone else's in it.
+ * Ships captured segments one by one. The claim is read again with each new index and after every failure: a bucket
+ * that was away may come back empty, or with the claim of another shipper.
  */
 import { readClaim } from '../../../replica/catalogue/claim.ts';
 import { isKind } from '../../../replica/terms/errors.ts';
@@ -10,7 +10,7 @@ import type { CapturedSegment } from '../capture/capture.ts';
 import type { Owner } from './claim.ts';
 import { Fenced, retryForever, takenOver, uploadSegment, type UploadSettings } from './uploader.ts';
 
-/** How a claim can be lost to nobody. */
+/** How a claim can be lost without another owner. */
 export type LostClaim = Extract<LossCause, 'replica-lost' | 'claim-damaged'>;
 
 export class SegmentShipping {
@@ -18,7 +18,7 @@ export class SegmentShipping {
   readonly #owner: Owner;
   readonly #upload: UploadSettings;
   #claimedIndex = -1;
-  /** Something failed since the claim was looked at last. */
+  /** Something failed since the claim was last read. */
   #doubt = false;
 
   constructor(store: Store, owner: Owner, upload: UploadSettings) {
@@ -33,21 +33,21 @@ export class SegmentShipping {
     };
   }
 
-  /** The claim was just taken, for this index on. */
+  /** The claim was just taken or confirmed, at this index. */
   claimed(index: number): void {
     this.#claimedIndex = index;
     this.#doubt = false;
   }
 
   /**
-   * Tries for as long as it takes. Anything but `shipped` names why nothing can follow on this segment. Throws Fenced
-   * once the claim is another's.
+   * Tries as long as it takes. Any result but `shipped` says why nothing can follow this segment. Throws Fenced if the
+   * claim is another shipper's.
    */
   async ship(segment: CapturedSegment, signal: AbortSignal): Promise<'shipped' | 'contested' | LostClaim> {
     const upload = { ...this.#upload, signal };
     try {
       await uploadSegment(this.#store, segment, upload);
-      // After the upload: whoever took the claim before it has looked for this key, or will meet it.
+      // The claim is read after the upload: whoever took it before has looked for this key, or will meet it.
       if (segment.index === this.#claimedIndex && !this.#doubt) return 'shipped';
       const lost = await this.checkClaim(signal);
       if (lost !== undefined) return lost;
@@ -55,12 +55,12 @@ export class SegmentShipping {
       return 'shipped';
     } catch (error) {
       if (!(error instanceof Fenced)) throw error;
-      // Where the claim is ours, the key was left by a writer that lost it.
+      // If the claim is ours, the key is from a writer that lost it.
       return (await this.checkClaim(signal)) ?? 'contested';
     }
   }
 
-  /** How the claim was lost, if it was; throws Fenced when another shipper took the replica over. */
+  /** How the claim was lost; undefined if it was not. Throws Fenced if another shipper took the replica over. */
   checkClaim(signal: AbortSignal): Promise<LostClaim | undefined> {
     return retryForever({ ...this.#upload, signal }, async () => {
       try {

@@ -1,8 +1,8 @@
 /**
  * Puts segments into the bucket, in order, each exactly once.
  *
- * Every key is created, never replaced. When a key is there already, its bytes decide: the same WAL bytes are this
- * history (an acknowledgement was lost, or a former helper got so far), anything else is another writer's.
+ * Every key is created, never replaced. If a key already exists, its bytes decide: the same WAL bytes are this history
+ * (an acknowledgement was lost, or an earlier helper got this far); anything else is another writer's.
  */
 import { isKind, SeawallError } from '../../../replica/terms/errors.ts';
 import { decodeSegment, parseSegmentHeader } from '../../../replica/format/segment.ts';
@@ -11,26 +11,27 @@ import { retry } from '../../../replica/runtime/retry.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
 
-/** Another writer owns the replica; this one must stop. */
+/** Another shipper owns the replica; this one must stop. */
 export class Fenced extends SeawallError {
   constructor(message: string, key: string) {
     super('conflict', 'FENCED', message, { key });
   }
 }
 
-/** The claim is another shipper's. */
+/** The error if the claim is another shipper's. */
 export function takenOver(holder = 'unknown'): Fenced {
   return new Fenced(`another shipper (${holder}) took the replica over; this one stops`, CLAIM_KEY);
 }
 
 export interface UploadSettings {
+  /** The longest pause between two attempts, in milliseconds. */
   readonly retryMax: number;
   readonly signal: AbortSignal;
-  /** Told of every failed try. */
+  /** Called after each failed attempt, with the number of failures in a row and the pause in milliseconds. */
   readonly onFailure: (error: unknown, failures: number, delay: number) => void;
 }
 
-/** Uploads one segment, for as long as it takes. Throws {@link Fenced}, or the signal's reason when it is aborted. */
+/** Uploads one segment; tries as long as it takes. Throws {@link Fenced}, or the signal's reason. */
 export async function uploadSegment(store: Store, segment: CapturedSegment, settings: UploadSettings): Promise<void> {
   await retryForever(settings, async () => {
     try {
@@ -42,7 +43,9 @@ export async function uploadSegment(store: Store, segment: CapturedSegment, sett
   });
 }
 
-/** Repeats an operation until it succeeds, pausing longer and longer; fencing and aborts end it. */
+/**
+ * Repeats an operation until it succeeds, with longer and longer pauses. Throws {@link Fenced}, or the signal's reason.
+ */
 export function retryForever<T>(settings: UploadSettings, operation: () => Promise<T>): Promise<T> {
   return retry(operation, {
     attempts: Number.POSITIVE_INFINITY,
@@ -54,7 +57,7 @@ export function retryForever<T>(settings: UploadSettings, operation: () => Promi
   });
 }
 
-/** Accepts an object that is there already if it holds the same stretch of the same WAL. */
+/** Accepts an existing object if it holds the same bytes of the same WAL. Throws {@link Fenced} otherwise. */
 async function adopt(store: Store, segment: CapturedSegment): Promise<void> {
   const { body } = await store.get(segment.key);
   const name = parseKey(segment.key);

@@ -11,7 +11,7 @@ import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
 import { verify } from '../../../replica/verification/verify.ts';
 import { SYSTEM_CLOCK, type Clock } from '../../../shipper/clock.ts';
 import { PollSchedule } from '../../../shipper/helper/sharing/poll-schedule.ts';
-import { Shipment } from '../../../shipper/helper/shipment.ts';
+import { ShippedDatabase } from '../../../shipper/helper/shipped-database.ts';
 import { Stores } from '../../../shipper/helper/sharing/stores.ts';
 import { settle } from '../../../shipper/options.ts';
 import { PATIENCE, Scene } from '../scene.ts';
@@ -28,13 +28,13 @@ test('a clock that is set forward and back: heartbeats go on, recorded times nev
   db.exec('CREATE TABLE t (n INTEGER)');
   const options = { database: scene.database, replica: scene.bucket, syncInterval: '20ms', heartbeat: '50ms' };
   const shared = { stores: new Stores(), schedule: new PollSchedule(clock), clock };
-  const start = async (): Promise<Shipment> => {
-    const shipment = new Shipment(settle(options), shared, (event) => scene.events.push(event));
+  const start = async (): Promise<ShippedDatabase> => {
+    const shipment = new ShippedDatabase(settle(options), shared, (event) => scene.events.push(event));
     await shipment.start({ ask: 'start', settings: shipment.settings, owner: 'o', isRestart: false });
     return shipment;
   };
   const times: number[] = [];
-  const commit = async (shipment: Shipment): Promise<void> => {
+  const commit = async (shipment: ShippedDatabase): Promise<void> => {
     times.push(clock.now());
     db.prepare('INSERT INTO t VALUES (?)').run(times.length);
     await shipment.replicator.sync();

@@ -1,4 +1,7 @@
-/** One database that the helper ships: its lock, its store, its live files and its replicator, opened and closed together. */
+/**
+ * One database that the helper ships: its lock, its store, its live files and its replicator, opened and closed
+ * together.
+ */
 import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -31,34 +34,34 @@ export interface SharedByAll {
   readonly clock: Clock;
 }
 
-export class Shipment {
+export class ShippedDatabase {
   readonly settings: Settings;
   readonly #shared: SharedByAll;
   readonly #emit: (event: ShipperEvent) => void;
-  /** Aborted when a stop is asked for, and the latter rejected when it is done. */
+  /** The signal aborts when a stop is asked for; the promise rejects when the stop is done. */
   readonly #stopAsked = new AbortController();
   readonly #stopped = Promise.withResolvers<never>();
   /** Aborted when nothing is uploaded any more. */
   readonly #closed = new AbortController();
   #stopping: Promise<void> | undefined;
   #replicator: Replicator | undefined;
-  /** What is to be closed, the last opened first. */
+  /** What to close, in the order in which it was opened. */
   readonly #opened: (() => void | Promise<void>)[] = [];
 
   constructor(settings: Settings, shared: SharedByAll, emit: (event: ShipperEvent) => void) {
     this.settings = settings;
     this.#shared = shared;
     this.#emit = emit;
-    this.#stopped.promise.catch(() => undefined); // a start that is long done does not hear of it
+    this.#stopped.promise.catch(() => undefined); // nobody may be waiting for it
   }
 
-  /** Where the replicator is at work; throws while there is none. */
+  /** The replicator at work. Throws `refused` (NOT_STARTED) while there is none. */
   get replicator(): Replicator {
     if (this.#replicator !== undefined) return this.#replicator;
     throw new SeawallError('refused', 'NOT_STARTED', 'the shipper has not started');
   }
 
-  /** Opens everything and begins to ship. After a failure everything is closed. */
+  /** Opens everything and begins to ship. Closes everything again if that fails. */
   async start(request: StartRequest): Promise<void> {
     try {
       await Promise.race([this.#open(request), this.#stopped.promise]);
@@ -70,8 +73,8 @@ export class Shipment {
   }
 
   /**
-   * Ships what is committed, within the settings' time, and closes everything. A start that has not come so far ends
-   * by itself and is not waited for.
+   * Ships what is committed, within `stopTimeout`, and closes everything. If a start is still under way, it ends by
+   * itself and is not waited for.
    */
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
@@ -132,7 +135,7 @@ export class Shipment {
     for (const close of this.#opened.splice(0).reverse()) await close();
   }
 
-  /** Restores a missing database; where the replica is empty too, the app begins anew. */
+  /** Restores a missing database. If the replica is empty too, creates an empty database in WAL mode. */
   async #bringBack(path: string, store: Store): Promise<void> {
     if (existsSync(path)) return;
     removeLeftovers(path);
@@ -151,7 +154,10 @@ export class Shipment {
   }
 }
 
-/** SQLite does not say that it has no descriptor left; this does. A database takes 7, and up to 13 for moments. */
+/**
+ * Throws `local` (TOO_MANY_FILES) if too few descriptors are left: SQLite itself would not name the cause. A database
+ * takes 7, and up to 13 for moments.
+ */
 function checkDescriptors(path: string): void {
   const opened: number[] = [];
   try {
@@ -191,7 +197,7 @@ function refuseMissing({ database: path }: Settings): void {
   throw new SeawallError('missing', 'DATABASE_MISSING', `${path} does not exist; ${hint}`, { path });
 }
 
-/** Temporary files of a restore that was killed. Nobody else restores to this path: the lock is held. */
+/** Removes temporary files of a restore that was killed. The lock is held, so nobody else restores to this path. */
 function removeLeftovers(path: string): void {
   const folder = dirname(path);
   if (!existsSync(folder)) return;
