@@ -27,9 +27,10 @@ test('SIGINT in mid-restore from S3 leaves nothing at the target, and ends as by
     await writeSnapshot(store, { ...facts, checksum: undefined }, codec('lz4'), blocksOf(image));
     await store.close();
     let large = 0;
+    const interrupted = Promise.withResolvers<undefined>();
     server.faults.add({
       kind: 'slow',
-      latency: new Promise(() => undefined), // until the command is gone
+      latency: interrupted.promise,
       delay: 'operation',
       match: ({ op, headers }) => {
         const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(String(headers['range'])) ?? [];
@@ -42,6 +43,7 @@ test('SIGINT in mid-restore from S3 leaves nothing at the target, and ends as by
       await sleep(5);
     }
     running.child.kill('SIGINT');
+    interrupted.resolve(undefined);
     const ended = await running.ended();
     assert.deepEqual([ended.code, ended.signal], [null, 'SIGINT']);
     assert.match(ended.stderr, /interrupted by SIGINT/);
