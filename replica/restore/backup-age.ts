@@ -7,9 +7,9 @@ import { snapshotTime } from '../catalogue/generation.ts';
 import type { Timeline } from '../catalogue/timeline.ts';
 
 export interface BackupAge {
-  /** Milliseconds since the replica was last known to hold all there was; undefined for one that holds nothing. */
+  /** Milliseconds since the replica was last known to hold everything; undefined if it holds nothing. */
   readonly age: number | undefined;
-  /** When the shipper last said that nothing newer existed. Undefined where no head was ever written. */
+  /** When the shipper last said that nothing newer existed. Undefined if no head was ever written. */
   readonly seen: number | undefined;
   /** When the newest segment or LTX file arrived, by the store's clock. */
   readonly arrived: number | undefined;

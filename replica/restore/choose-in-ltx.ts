@@ -1,4 +1,4 @@
-/** Chooses a state out of LTX files. */
+/** Chooses a state from LTX files. */
 import { SeawallError } from '../terms/errors.ts';
 import { DEFAULT_MEMORY } from '../image/image.ts';
 import type { Restorable } from './restorable.ts';
@@ -8,7 +8,7 @@ import { filesFor, latestState, stateAt, stateOf, stateTime, type LtxHistory, ty
 import { openLtxImage, readChain } from '../image/ltx-image.ts';
 import { openLtxState } from '../image/by-page/ltx-page-reader.ts';
 
-/** Throws `point` when the target cannot be reached, `corrupt` where files are missing or damaged. */
+/** The state at a target. Throws `point` if it cannot be reached, `corrupt` if files are missing or damaged. */
 export async function chooseLtx(store: Store, history: LtxHistory, target: Target): Promise<Restorable> {
   const state = await stateFor(store, history, target);
   const files = filesFor(history, state);

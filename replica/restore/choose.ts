@@ -1,6 +1,6 @@
 /**
  * A replica as a whole, whichever program wrote it: generations of snapshots and WAL (ours, and those of Litestream
- * 0.3), or LTX files (Litestream 0.5), or both, where one took over from the other.
+ * 0.3), or LTX files (Litestream 0.5), or both, if one program took over from the other.
  */
 import { isKind, SeawallError } from '../terms/errors.ts';
 import { chooseLtx } from './choose-in-ltx.ts';
@@ -20,7 +20,7 @@ export interface Replica {
   readonly ltx: LtxHistory | undefined;
 }
 
-/** Lists what there is. Throws `missing` (REPLICA_EMPTY) when there is nothing of a replica at that place. */
+/** Lists what there is. Throws `missing` (REPLICA_EMPTY) if there is no replica. */
 export async function loadReplica(store: Store, may: Tolerance = {}): Promise<Replica> {
   const [files, generations] = await Promise.allSettled([loadLtxHistory(store), loadTimeline(store, may)]);
   if (files.status === 'rejected') throw files.reason;
@@ -69,7 +69,7 @@ async function orBefore(chosen: Promise<Restorable>): Promise<Restorable | Seawa
 
 /**
  * One program took over from the other, in whichever order: the newer of the two states is the database's, and the
- * warning names both. Whatever else is wrong with one of them is thrown, for then nobody can tell which is newer.
+ * warning names both. Any other error of one of them is thrown, because it is then unknown which is newer.
  */
 function newer(url: string, files: Restorable | SeawallError, generations: Restorable | SeawallError): Restorable {
   if (files instanceof Error) {
@@ -87,7 +87,7 @@ function newer(url: string, files: Restorable | SeawallError, generations: Resto
 
 /**
  * A moment of the restorable past, each millisecond as likely as any other over all generations; of a replica of LTX
- * files a state, each as likely as any other. Throws `missing` (NO_SNAPSHOT) when nothing can be restored.
+ * files a state, each as likely as any other. Throws `missing` (NO_SNAPSHOT) if nothing can be restored.
  *
  * @param random from 0 up to 1
  */

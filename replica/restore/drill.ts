@@ -25,12 +25,12 @@ export interface DrillOptions {
   readonly elapsed: () => number;
   /** Bytes of WAL pages held in memory. */
   readonly memory?: number;
-  /** Also runs SQLite's own check, where the folder has room for the database. */
+  /** Also runs SQLite's own check, if the folder has space for the database. */
   readonly integrity?: {
     readonly folder: string;
     /** Free bytes in the folder. */
     readonly room: () => Promise<number>;
-    /** What SQLite finds wrong with a database file; nothing when all is well. */
+    /** What SQLite finds wrong with a database file; nothing if all is well. */
     readonly check: (path: string) => Promise<readonly string[]>;
   };
 }
@@ -97,7 +97,7 @@ async function drillOne(
       return { what, at, restored: await restoreOnce(state, options), failure: undefined };
     } catch (error) {
       if (!isKind(error, 'corrupt', 'unsupported', 'missing', 'point') || NO_FINDINGS.has(error.code)) throw error;
-      // Retention may have taken something since the listing; damage is still there the second time.
+      // Retention may have deleted something since the listing; damage is still there the second time.
       if (attempt === 1) continue;
       const { kind, code, message, facts } = error;
       return { what, at, restored: undefined, failure: { kind, code, message, facts } };

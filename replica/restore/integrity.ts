@@ -6,8 +6,8 @@ import { SeawallError } from '../terms/errors.ts';
 const UNSOUND = new Set([11 /* SQLITE_CORRUPT */, 26 /* SQLITE_NOTADB */]);
 
 /**
- * What SQLite finds wrong with a database file that nobody uses; nothing when all is well. Throws `unsupported`
- * (INTEGRITY_CHECK) when it could not look.
+ * What SQLite finds wrong with a database file that nobody uses; nothing if all is well. Throws `unsupported`
+ * (INTEGRITY_CHECK) if the check could not run.
  */
 export async function checkIntegrity(path: string): Promise<readonly string[]> {
   await Promise.resolve();

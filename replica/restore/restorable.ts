@@ -14,7 +14,7 @@ import type { PageFile } from '../image/to-file/target-file.ts';
 export interface Restorable {
   /** As one would ask for it; where the end of an index is not known before its WAL is read, only roughly. */
   readonly position: string;
-  /** When the state was captured, milliseconds since 1970; by the store's clock where nothing recorded it. */
+  /** When the state was captured, milliseconds since 1970; by the store's clock if nothing recorded it. */
   readonly time: number;
   /** What a restore will prove. */
   readonly proof: Proof;
@@ -44,13 +44,13 @@ export interface Restorable {
   toFile(): Promise<FileImage>;
   /** The same for reading single pages. */
   pages(options?: OpenAtOptions): Promise<PastState>;
-  /** Permissions and owner of the original, where they were recorded. */
+  /** Permissions and owner of the original, if they were recorded. */
   owner(): Promise<FileOwner | undefined>;
 }
 
 /** A state that is ready to be written into a file. */
 export interface FileImage {
-  /** How large it will be; undefined where another program's snapshot does not say. */
+  /** How large it will be; undefined if another program's snapshot does not say. */
   readonly bytes: number | undefined;
   /** Writes into an empty file, which is worth nothing unless this returns. */
   readonly write: (file: PageFile, options: ImageWriteOptions) => Promise<WrittenState>;

@@ -97,7 +97,7 @@ async function ownerOfReplaced(target: string): Promise<FileOwner | undefined> {
 }
 
 async function dress(path: string, owner: FileOwner): Promise<void> {
-  // Only root may give files away; without that the file stays with whoever restores it.
+  // Only root may change a file's owner; otherwise the user who restores it stays the owner.
   await chown(path, owner.uid, owner.gid).catch(() => undefined);
   await chmod(path, owner.mode);
 }

@@ -18,7 +18,7 @@ export interface RestoredFacts {
   readonly warnings: readonly string[];
 }
 
-/** What is told of a state that was chosen, and of what was written of it. */
+/** The facts of a state that was chosen and written. */
 export function restoredFacts(
   { time, warnings }: Pick<Restorable, 'time' | 'warnings'>,
   { position, pages, pageSize, checksum, proof }: Omit<WrittenState, 'frames' | 'walPages'>,
