@@ -16,6 +16,8 @@ export default tseslint.config(
         { allowNumber: true, allowBoolean: true, allowNullish: true },
       ],
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      // What is only closed at the end is used by that.
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreUsingDeclarations: true }],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
       '@typescript-eslint/no-import-type-side-effects': 'off',
       '@typescript-eslint/only-throw-error': 'off', // errors pass through as unknown

@@ -109,7 +109,7 @@ export function parseCommandLine(command: CommandShape, args: readonly string[])
       flags.set(name, true);
       continue;
     }
-    const looksLikeFlag = !token.inlineValue && token.value?.startsWith('-') === true && token.value !== '-';
+    const looksLikeFlag = !token.inlineValue && /^-[^\d]/.test(token.value ?? '');
     if (token.value === undefined || token.value === '' || looksLikeFlag) {
       throw new UsageError(`${rawName} needs a value: ${rawName} <${flag.value}>`);
     }

@@ -18,5 +18,5 @@ export interface Command extends CommandShape {
   readonly details: readonly string[];
   readonly examples: readonly { readonly line: string; readonly says: string }[];
   /** A command that runs for long prints as it goes (JSON: one document a line) and returns only an exit code. */
-  run(line: CommandLine, terminal: Terminal): Promise<Report | ExitCode>;
+  run(line: CommandLine, terminal: Terminal): Promise<Report | number>;
 }

@@ -24,10 +24,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   compact: async () => (await import('./commands/compact.ts')).compactCommand,
   retain: async () => (await import('./commands/retain.ts')).retainCommand,
   adopt: async () => (await import('./commands/adopt.ts')).adoptCommand,
+  ctl: async () => (await import('./commands/ctl.ts')).ctlCommand,
   maintain: async () => (await import('./commands/maintain.ts')).maintainCommand,
 };
 
-async function main(argv: readonly string[]): Promise<ExitCode> {
+async function main(argv: readonly string[]): Promise<number> {
   const { stdout, stderr, env } = process;
   const beforeDashes = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined);
   const terminal = new Terminal({ json: beforeDashes.includes('--json'), stdout, stderr, env });

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { Fleet } from '../shipper/fleet.ts';
 import { settle, type ShipperOptions } from '../shipper/options.ts';
 import type { Shipper } from '../shipper/shipper.ts';
+import { openControl, type MetricsAddress } from './control/open.ts';
+import { ControlServer } from './control/server.ts';
 import { EXIT, UsageError, type ExitCode } from './exit-codes.ts';
 import { EndRequest } from './interruption.ts';
 import { ShipLog } from './report/ship-log.ts';
@@ -11,7 +13,11 @@ import type { Terminal } from './terminal/terminal.ts';
 import { counted } from './report/wording.ts';
 
 /** Ships until a signal asks for the end. `database` in the options is the pattern. */
-export async function shipFolder(options: ShipperOptions, terminal: Terminal, verbose: boolean): Promise<ExitCode> {
+export async function shipFolder(
+  options: ShipperOptions,
+  terminal: Terminal,
+  { verbose, metrics }: { readonly verbose: boolean; readonly metrics: MetricsAddress | undefined },
+): Promise<ExitCode> {
   const { database: pattern, replica, stateFolder, ...rest } = options;
   if (stateFolder !== undefined) throw new UsageError('--state-folder is for one database; a pattern may match many');
   const { syncInterval: interval } = await interpretOptions(() => settle({ ...rest, database: pattern, replica }));
@@ -25,7 +31,9 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
   using end = new EndRequest((signal) => {
     log.say({ event: 'stopping', signal }, `stopping (${signal}): shipping what is left`);
   });
+  const controls = new Map<Shipper, Promise<ControlServer | undefined>>();
   const fleet = new Fleet(rest);
+  await using monitored = metrics && (await ControlServer.onAddress(metrics, () => fleet.shippers));
   fleet.on('event', (event, shipper) => {
     logOf(shipper).hear(event);
   });
@@ -33,8 +41,13 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
     logOf(shipper)
       .sayReady(shipper)
       .catch(() => undefined); // it may be stopped at the same moment
+    const { stateFolder } = settle({ database: shipper.database, replica });
+    controls.set(shipper, openControl(stateFolder, shipper, logOf(shipper)));
   });
-  fleet.on('removed', ({ database }) => {
+  fleet.on('removed', (shipper) => {
+    const { database } = shipper;
+    void controls.get(shipper)?.then((control) => control?.[Symbol.asyncDispose]());
+    controls.delete(shipper);
     log.say({ event: 'removed', database }, `${database}: removed, no longer shipped`);
   });
   fleet.on('refused', ({ database, error }) => {
@@ -64,6 +77,7 @@ export async function shipFolder(options: ShipperOptions, terminal: Terminal, ve
     return EXIT.ok;
   } finally {
     clearInterval(alive);
+    for (const control of controls.values()) await (await control)?.[Symbol.asyncDispose]();
     await fleet.stop().catch(() => undefined); // the first failure is the one to tell
   }
 }

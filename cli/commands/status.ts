@@ -11,7 +11,7 @@ import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
 import type { Timeline } from '../../replica/catalogue/timeline.ts';
 import { formatSize } from '../../replica/terms/units.ts';
 import type { Command, Report } from '../command.ts';
-import { EXIT } from '../exit-codes.ts';
+import { EXIT, interpret } from '../exit-codes.ts';
 import { REPLICA, withStore } from '../replica-place.ts';
 import { columns, counted, momentWords, spanWords, warningLines } from '../report/wording.ts';
 
@@ -23,71 +23,86 @@ export const statusCommand: Command = {
       'heartbeat of a running shipper (every 5 minutes by default).',
   ],
   operands: [REPLICA],
-  flags: {},
+  flags: {
+    'max-age': { value: 'duration', help: 'exit with code 1 if the backup is older: for cron, Nagios and the like' },
+  },
   examples: [
     { line: 'seawall status ./bucket', says: 'the age of the backup, and more' },
+    { line: 'seawall status ./bucket --max-age 10m', says: 'a check for cron or Nagios' },
     { line: 'seawall status ./bucket --json | jq .ageSeconds', says: 'a number to monitor' },
   ],
   async run(line) {
-    return withStore(line.operand(0), async (store) => {
-      const { timeline, ltx } = await loadReplica(store);
-      const inFiles = ltx && (await newestInFiles(store, timeline, ltx));
-      if (inFiles !== undefined) return statusOfFiles(store.url, inFiles, Date.now());
-      if (timeline === undefined) throw new TypeError('a replica holds generations or LTX files');
-      const plan = await planRestore(store, timeline, LATEST);
-      const { claim, head } = timeline;
-      const { generation, snapshot, time } = plan;
-      const position = positionOf(plan);
-      const now = Date.now();
-      const seen = head?.position.generation === generation.id ? Math.max(head.seen, time) : time;
-      const wal = walSince(generation, snapshot.index);
-      const reads = readsOf(plan);
-      const snapshotKey = keyOfSnapshot(generation, snapshot);
-      const checksum = plan.proof?.state.checksum;
-      const warnings = otherProgramWarnings(timeline);
-      return {
-        exitCode: EXIT.ok,
-        document: {
-          replica: store.url,
-          generation: generation.id,
-          position,
-          time: formatTime(time),
-          seen: formatTime(seen),
-          ageSeconds: Number(((now - seen) / 1000).toFixed(3)),
-          checksum: checksum === undefined ? null : formatChecksum(checksum),
-          claim:
-            claim === undefined
-              ? null
-              : {
-                  holder: claim.holder,
-                  epoch: claim.epoch,
-                  since: formatTime(claim.since),
-                  generation: claim.generation,
-                },
-          walSinceSnapshot: wal,
-          restore: { snapshot: snapshotKey, ...reads },
-          warnings,
-        },
-        lines: [
-          store.url,
-          ...columns([
-            ['generation', generation.id],
-            ['position', position],
-            ['time', momentWords(time, now)],
-            ['age', `${now < seen ? '0 seconds' : spanWords(now - seen)}, known complete at ${formatTime(seen)}`],
-            ['claim', claim === undefined ? 'none' : `${claim.holder}, since ${formatTime(claim.since)}`],
-            [
-              'WAL',
-              `${formatSize(wal.bytes)} in ${counted(wal.segments, 'segment')} since snapshot ${hex8(snapshot.index)}`,
-            ],
-            ['restore', `reads ${counted(reads.objects, 'object')}, ${formatSize(reads.bytes)}, from ${snapshotKey}`],
-          ]),
-          ...warningLines(warnings),
-        ],
-      };
-    });
+    const maxAge = await interpret(() => line.duration('max-age'));
+    return judged(
+      maxAge,
+      await withStore(line.operand(0), async (store) => {
+        const { timeline, ltx } = await loadReplica(store);
+        const inFiles = ltx && (await newestInFiles(store, timeline, ltx));
+        if (inFiles !== undefined) return statusOfFiles(store.url, inFiles, Date.now());
+        if (timeline === undefined) throw new TypeError('a replica holds generations or LTX files');
+        const plan = await planRestore(store, timeline, LATEST);
+        const { claim, head } = timeline;
+        const { generation, snapshot, time } = plan;
+        const position = positionOf(plan);
+        const now = Date.now();
+        const seen = head?.position.generation === generation.id ? Math.max(head.seen, time) : time;
+        const wal = walSince(generation, snapshot.index);
+        const reads = readsOf(plan);
+        const snapshotKey = keyOfSnapshot(generation, snapshot);
+        const checksum = plan.proof?.state.checksum;
+        const warnings = otherProgramWarnings(timeline);
+        return {
+          exitCode: EXIT.ok,
+          document: {
+            replica: store.url,
+            generation: generation.id,
+            position,
+            time: formatTime(time),
+            seen: formatTime(seen),
+            ageSeconds: Number(((now - seen) / 1000).toFixed(3)),
+            checksum: checksum === undefined ? null : formatChecksum(checksum),
+            claim:
+              claim === undefined
+                ? null
+                : {
+                    holder: claim.holder,
+                    epoch: claim.epoch,
+                    since: formatTime(claim.since),
+                    generation: claim.generation,
+                  },
+            walSinceSnapshot: wal,
+            restore: { snapshot: snapshotKey, ...reads },
+            warnings,
+          },
+          lines: [
+            store.url,
+            ...columns([
+              ['generation', generation.id],
+              ['position', position],
+              ['time', momentWords(time, now)],
+              ['age', `${now < seen ? '0 seconds' : spanWords(now - seen)}, known complete at ${formatTime(seen)}`],
+              ['claim', claim === undefined ? 'none' : `${claim.holder}, since ${formatTime(claim.since)}`],
+              [
+                'WAL',
+                `${formatSize(wal.bytes)} in ${counted(wal.segments, 'segment')} since snapshot ${hex8(snapshot.index)}`,
+              ],
+              ['restore', `reads ${counted(reads.objects, 'object')}, ${formatSize(reads.bytes)}, from ${snapshotKey}`],
+            ]),
+            ...warningLines(warnings),
+          ],
+        };
+      }),
+    );
   },
 };
+
+/** The same report; if the age is beyond the limit, it says so and the exit code is 1. */
+function judged(maxAge: number | undefined, report: Report): Report {
+  const age = 1000 * (report.document['ageSeconds'] as number);
+  if (maxAge === undefined || age <= maxAge) return report;
+  const line = `too old: ${spanWords(age)}, and at most ${spanWords(maxAge)} is allowed`;
+  return { exitCode: EXIT.failed, document: { ...report.document, tooOld: true }, lines: [...report.lines, line] };
+}
 
 /** The newest state, if it lies in LTX files of Litestream 0.5. */
 async function newestInFiles(

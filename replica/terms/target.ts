@@ -26,6 +26,22 @@ export const LATEST: Target = { kind: 'latest' };
 const TXID = /^txid:([0-9a-f]{16})$/;
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 
+const AGO =
+  /^(?:-|(?=.* ago$))(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)(?: ago)?$/i;
+const SPANS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/**
+ * Parses what people type: a span before `now` (milliseconds since 1970) such as `-5m` or `5 minutes ago`, `now`, or
+ * whatever {@link parseTarget} takes. Throws as that.
+ */
+export function parseTargetAt(text: string, now: number): Target {
+  if (text === 'now') return { kind: 'time', time: now };
+  const [, count, unit] = AGO.exec(text.trim()) ?? [];
+  if (count === undefined || unit === undefined) return parseTarget(text);
+  const span = /^(ms|milli)/i.test(unit) ? 1 : SPANS[unit[0]!.toLowerCase()]!;
+  return { kind: 'time', time: Math.round(now - Number(count) * span) };
+}
+
 /**
  * Parses `latest`, an RFC 3339 time with its zone, a position, or a transaction. Throws a RangeError that says so for
  * all else.
