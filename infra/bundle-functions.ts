@@ -1,10 +1,11 @@
 /**
- * Bundles functions/<name>/handler.ts into dist/functions/<name>/index.mjs, from any host and without Docker:
+ * Bundles functions/<name>/handler.ts into dist/functions/<name>/index.mjs, on any machine and without Docker:
  * `npm run build:functions`. Everything is in that one file, the SDK and the WebAssembly codec included; SQLite is the
- * runtime's own. So the same file runs on every machine, Lambda's arm64 and the one that made it.
+ * runtime's own. Therefore the same file runs on every machine, Lambda's arm64 and the one that made it.
  *
- * ES modules, because replica/ awaits at the top level. The CommonJS packages in the bundle get a `require` for Node's
- * own modules.
+ * ES modules, because replica/image/ looks by `import.meta.url` for the module of its threads beside its own file, and a
+ * CommonJS bundle has no `import.meta.url`. No such module is beside a bundle, so it starts no threads. The CommonJS
+ * packages in the bundle get a `require` for Node's own modules.
  */
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -30,7 +31,7 @@ export interface Bundle {
   readonly size: number;
 }
 
-/** Bundles the functions found. What was in their output folders before is gone. */
+/** Bundles the functions that it finds, and replaces what was in their output folders. */
 export async function bundleFunctions(options: BundleOptions = {}): Promise<Bundle[]> {
   const { out = join(PACKAGE, 'dist', 'functions'), from = join(PACKAGE, 'functions'), only } = options;
   const folders = await readdir(from, { withFileTypes: true });
