@@ -23,7 +23,7 @@ export type LossCause =
   | 'checksum-mismatch'
   /** The database file changed while its WAL had nothing left to copy. Find out who writes to it without SQLite. */
   | 'database-changed'
-  /** The claim is gone from the bucket. Find out who deletes objects of the replica. */
+  /** Objects of the replica are gone, or older than they were. Find out who deletes them or rolls the bucket back. */
   | 'replica-lost'
   /** The claim in the bucket cannot be read. Find out who writes to the replica. */
   | 'claim-damaged'
@@ -56,8 +56,8 @@ export type NewGenerationReason =
   | 'foreign-replica'
   /** Objects at the end of the replica are damaged or missing. Run `seawall verify` for what can still be restored. */
   | 'replica-damaged'
-  /** A former shipper wrote where this one had to continue. Nothing to do if it has ended; else stop it. */
-  | 'contested';
+  /** The option `codec` changed, and a generation keeps its codec. Nothing to do. */
+  | 'codec-changed';
 
 /** What keeps the WAL from being ended. */
 export type Blocker =
@@ -80,7 +80,7 @@ export const LOSS_WORDS = {
   'staging-lost': 'captured segments could not be kept on disk',
   'checksum-mismatch': 'the database was not what the WAL said',
   'database-changed': 'the database file was changed without SQLite',
-  'replica-lost': 'the replica is gone from the bucket',
+  'replica-lost': 'the replica, or a part of it, is gone from the bucket',
   'claim-damaged': 'the claim in the bucket is damaged',
   contested: 'another shipper wrote to the replica',
 } as const satisfies Readonly<Record<LossCause, string>>;
@@ -94,7 +94,7 @@ export const REASON_WORDS = {
   'unfinished-transaction': 'the replica ends inside a transaction',
   'foreign-replica': 'another program wrote the replica',
   'replica-damaged': 'the replica is damaged',
-  contested: 'another shipper wrote to the replica',
+  'codec-changed': 'the codec was changed',
 } as const satisfies Readonly<Record<NewGenerationReason, string>>;
 
 /** Snapshots that begin no generation have a reason, too. */

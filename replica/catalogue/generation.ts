@@ -13,6 +13,8 @@ export interface Generation {
   readonly snapshots: readonly SnapshotRef[];
   /** By index and offset, ascending. */
   readonly segments: readonly SegmentRef[];
+  /** Segments at places that belong to another object, or that continue one of these: no part of the history. */
+  readonly strays?: readonly SegmentRef[];
 }
 
 /** When a generation began, and who says so. */

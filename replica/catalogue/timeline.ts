@@ -5,12 +5,8 @@ import { readHead, type FoundHead } from './head.ts';
 import { isKind, SeawallError } from '../terms/errors.ts';
 import type { Generation } from './generation.ts';
 import { inOrder } from './generation-order.ts';
-import { GENERATIONS, parseKey } from '../terms/layout.ts';
-import { levelFolders } from '../ltx/layout.ts';
+import { listObjects } from './listing.ts';
 import { besideOf, type ConcurrentGeneration } from './other-program.ts';
-import { comparePlaces } from '../terms/position.ts';
-import type { SegmentRef } from '../objects/segment-reader.ts';
-import type { SnapshotRef } from '../objects/snapshot-reader.ts';
 import { NO_OBJECT } from '../store/store-errors.ts';
 import type { Store } from '../store/store.ts';
 
@@ -123,39 +119,6 @@ export async function fromListing<T>(work: () => Promise<T>): Promise<T> {
       if (!isGone || listings === MOST_LISTINGS) throw error;
     }
   }
-}
-
-async function listObjects(store: Store): Promise<{ generations: Generation[]; foreign: string[] }> {
-  const found = new Map<string, { snapshots: SnapshotRef[]; segments: SegmentRef[] }>();
-  const foreign: string[] = [];
-  for await (const { key, size, lastModified } of store.list(GENERATIONS)) {
-    const name = parseKey(key);
-    if (name === undefined) {
-      foreign.push(key);
-      continue;
-    }
-    let generation = found.get(name.generation);
-    if (generation === undefined) found.set(name.generation, (generation = { snapshots: [], segments: [] }));
-    if (name.kind === 'snapshot') {
-      generation.snapshots.push({ index: name.index, codec: name.codec, size, lastModified });
-    } else {
-      generation.segments.push({ index: name.index, offset: name.offset, codec: name.codec, size, lastModified });
-    }
-  }
-  if (found.size === 0) {
-    if ((await levelFolders(store)).length > 0) {
-      const message = `${store.url} holds LTX files of Litestream 0.5, which compacts and retains them itself`;
-      throw new SeawallError('unsupported', 'LTX_REPLICA', message);
-    }
-    throw new SeawallError('missing', 'REPLICA_EMPTY', `there is no replica at ${store.url}. Check bucket and prefix.`);
-  }
-  const generations: Generation[] = [];
-  for (const [id, { snapshots, segments }] of found) {
-    snapshots.sort((a, b) => a.index - b.index);
-    segments.sort(comparePlaces);
-    generations.push({ id, snapshots, segments });
-  }
-  return { generations, foreign };
 }
 
 /** See {@link Timeline}. */

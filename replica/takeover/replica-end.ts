@@ -9,16 +9,22 @@ import { stateAfter } from '../format/segment.ts';
 import type { DatabaseState } from '../terms/database-state.ts';
 import { GenerationReader } from '../plan/generation-reader.ts';
 import { planLatest } from '../plan/plan.ts';
-import { readWal } from '../objects/segment-reader.ts';
+import { readWal, type SegmentRef } from '../objects/segment-reader.ts';
 import { readWholeSnapshot } from '../objects/whole-snapshot.ts';
-import { isBlockSnapshot, openSnapshot } from '../objects/snapshot-reader.ts';
+import { isBlockSnapshot, openSnapshot, type SnapshotRef } from '../objects/snapshot-reader.ts';
 import type { Store } from '../store/store.ts';
 import { positionIn, type Generation } from '../catalogue/generation.ts';
+import type { CodecName } from '../terms/layout.ts';
 import type { WalSum } from '../wal/checksum.ts';
 import type { WalHeader } from '../wal/format.ts';
 
 export interface ReplicaEnd {
   readonly generation: string;
+  /** Of the generation's segments: a generation keeps its codec. */
+  readonly codec: CodecName;
+  /** The snapshot that was read, and the segments from its index on, ascending. */
+  readonly base: SnapshotRef;
+  readonly segments: readonly SegmentRef[];
   /** The byte after the last segment; 0 when the index has none. */
   readonly index: number;
   readonly offset: number;
@@ -100,5 +106,7 @@ export async function readReplicaEnd(store: Store, generation: Generation, adopt
     const message = `the replica ends inside a transaction at ${position}`;
     throw new SeawallError('refused', 'UNFINISHED_TRANSACTION', message, { position });
   }
-  return { generation: generation.id, ...end, hashes, state, unfinished: !finished || !restorable };
+  const { codec } = generation.segments.at(-1) ?? plan.snapshot;
+  const about = { generation: generation.id, codec, base: plan.snapshot, segments };
+  return { ...about, ...end, hashes, state, unfinished: !finished || !restorable };
 }

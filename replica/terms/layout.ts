@@ -40,16 +40,19 @@ export interface SegmentName {
   readonly codec: CodecName;
 }
 
-function generationPrefix(generation: string): string {
+/** Of all keys of one generation. */
+export function generationPrefix(generation: string): string {
   if (!isGeneration(generation)) throw new RangeError(`not a generation: ${JSON.stringify(generation)}`);
   return `${GENERATIONS}${generation}/`;
 }
 
-function snapshotsPrefix(generation: string): string {
+/** Of the keys of its snapshots. */
+export function snapshotsPrefix(generation: string): string {
   return `${generationPrefix(generation)}snapshots/`;
 }
 
-function walPrefix(generation: string): string {
+/** Of the keys of its segments. */
+export function walPrefix(generation: string): string {
   return `${generationPrefix(generation)}wal/`;
 }
 

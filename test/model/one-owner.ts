@@ -167,7 +167,9 @@ function beginning(state: State, name: Name, rules: Rules): State[] {
     }
     case 'confirm':
       return [set({ phase: claim?.owner === name ? 'work' : 'fenced' })];
-    default:
+    case 'work':
+    case 'fenced':
+    case 'dead':
       return [];
   }
 }

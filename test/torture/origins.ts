@@ -65,7 +65,7 @@ export class Origins {
       case 'generation-without-snapshot':
         hold(parent !== undefined && !this.#begun.includes(parent), () => `${name}: ${parent} has a snapshot`);
         return;
-      case 'contested':
+      case 'codec-changed':
         hold(takeover, () => `${name}: nobody else was at work`);
         return;
       case 'unfinished-transaction':

@@ -9,10 +9,11 @@ import type { BeginCause, NewGenerationReason } from '../../reasons.ts';
 import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import { startGeneration } from './generation-start.ts';
-import { ClaimRenewed, type Owner } from '../upload/claim.ts';
+import { ClaimRenewed, type HeldClaim } from '../upload/claim.ts';
 import { holdLimits, type HoldSettings } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
 import { resumeGeneration } from './resume.ts';
+import type { Watched } from '../upload/replica-watch.ts';
 import { retryForever, uploadSegment, type UploadSettings } from '../upload/uploader.ts';
 import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
 
@@ -22,7 +23,9 @@ export interface Begun {
   readonly reached: CapturePoint;
   readonly hashes: PageHashes;
   readonly boundary: Boundary;
-  /** Why a new generation was started; absent if the old one goes on. */
+  /** What is to be in the bucket from now on. */
+  readonly watched: Watched;
+  /** Why a new generation was started; absent when the old one goes on. */
   readonly reason?: NewGenerationReason;
   /** What was uploaded. */
   readonly segments: number;
@@ -37,13 +40,15 @@ export async function beginShipping(
     readonly store: Store;
     readonly wholeReads: FairSemaphore;
     readonly settings: Settings;
-    readonly owner: Owner;
     readonly clock: Clock;
     readonly emit: (event: ShipperEvent) => void;
   },
   work: {
     readonly cause: BeginCause;
-    /** The time of the newest state that this shipper has shipped, milliseconds since 1970. */
+    readonly claim: HeldClaim;
+    /** A generation that objects are known to be missing of. */
+    readonly lost: string | undefined;
+    /** The time of the newest state that this shipper knows of, milliseconds since 1970. */
     readonly newest: number;
     /** The replica was this owner's before, and must be so still. */
     readonly isRestart: boolean;
@@ -58,18 +63,20 @@ export async function beginShipping(
   const { cause, codec, signal } = work;
   const from = clock.steady();
   const milliseconds = (): number => Math.round(clock.steady() - from);
+  const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
+    uploadSegment(store, segment, { ...work.upload, signal: held });
   const common = {
     codec,
     signal,
     clock,
-    owner: context.owner,
+    claim: work.claim,
+    upload,
+    checkClaim: (held: AbortSignal) => retryForever({ ...work.upload, signal: held }, () => work.claim.check()),
     isRestart: work.isRestart,
     wholeReads: context.wholeReads,
     limits: holdLimits(settings),
     onBlocked: work.onBlocked,
   };
-  const upload = (segment: CapturedSegment, held: AbortSignal): Promise<void> =>
-    uploadSegment(store, segment, { ...work.upload, signal: held });
   const onProgress = (done: number, total: number): void => {
     emit({ type: 'progress', what: 'snapshot', done, total });
   };
@@ -78,12 +85,18 @@ export async function beginShipping(
   // A failed attempt may have put something into the bucket, such as a snapshot that arrived late, for the next to
   // continue.
   const begin = async (): Promise<Begun> => {
-    const resumed = await resumeGeneration(live, store, { ...common, segmentSize: settings.segmentSize, upload });
+    const resumed = await resumeGeneration(live, store, {
+      ...common,
+      segmentSize: settings.segmentSize,
+      lost: work.lost,
+    });
     if (resumed.kind === 'resumed') {
-      const { point, reached, hashes, boundary, way, differing, segments, bytes } = resumed;
+      const { point, reached, hashes, boundary, way, differing, uploaded, bytes, end } = resumed;
       const { generation } = point;
       emit({ type: 'resumed', generation, cause, way, pages: differing, bytes, milliseconds: milliseconds() });
-      return { point, reached, hashes, boundary, segments, snapshots: 0, bytes };
+      const segments = [...end.segments, ...uploaded];
+      const watched = { generation, codec: end.codec, base: end.base, segments };
+      return { point, reached, hashes, boundary, watched, segments: uploaded.length, snapshots: 0, bytes };
     }
     const reason = (resumed.reason === 'generation-without-snapshot' ? first : undefined) ?? resumed.reason;
     first = reason;
@@ -92,7 +105,9 @@ export async function beginShipping(
     const { point, hashes, boundary, snapshot } = started;
     const { generation, state } = point;
     emit({ type: 'generation', generation, cause, reason, pages: state.pages, milliseconds: milliseconds() });
-    return { point, reached: point, hashes, boundary, reason, segments: 0, snapshots: 1, bytes: snapshot.size };
+    const watched = { generation, codec: codec.name, base: { index: 0, codec: codec.name }, segments: [] };
+    const { size: bytes } = snapshot;
+    return { point, reached: point, hashes, boundary, watched, reason, segments: 0, snapshots: 1, bytes };
   };
   const attempt = async (): Promise<Begun> => {
     for (;;) {

@@ -13,8 +13,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../../replica/format/codec.ts';
-import type { PageHashes } from '../../../replica/format/page-hashes.ts';
-import { hashPage } from '../../../replica/format/xxhash.ts';
+import { PageHashes } from '../../../replica/format/page-hashes.ts';
 import { encodeSegment, type Mark } from '../../../replica/format/segment.ts';
 import type { DatabaseState } from '../../../replica/terms/database-state.ts';
 import { segmentKey } from '../../../replica/terms/layout.ts';
@@ -23,24 +22,25 @@ import { encodeFrame, encodeWalHeader, frameSize, lockPage, parseWalHeader } fro
 import type { CapturedSegment } from '../capture/capture.ts';
 import type { HeldImage } from '../snapshot/held-image.ts';
 
-/** Pages that differ, ascending. Reads the whole database. */
-export async function differingPages(
-  image: HeldImage,
-  expected: PageHashes,
-  signal: AbortSignal,
-  progressed: () => void,
-): Promise<number[]> {
-  const differing: number[] = [];
-  const { pageSize } = image;
-  const lock = lockPage(pageSize);
+/** Hashes every page. Reads the whole database. */
+export async function hashImage(image: HeldImage, signal: AbortSignal, progressed: () => void): Promise<PageHashes> {
+  const { pages, pageSize } = image;
+  const hashes = new PageHashes(pageSize, pages);
   let page = 0;
   for await (const block of image.blocks(signal, progressed)) {
-    for (let at = 0; at < block.length; at += pageSize) {
-      page++;
-      if (page === lock) continue;
-      const same = page <= expected.pages && hashPage(page, block.subarray(at, at + pageSize)) === expected.get(page);
-      if (!same) differing.push(page);
-    }
+    for (let at = 0; at < block.length; at += pageSize) hashes.set(++page, block.subarray(at, at + pageSize));
+  }
+  hashes.commit(pages);
+  return hashes;
+}
+
+/** Pages that differ, ascending. */
+export function differingPages(image: PageHashes, expected: PageHashes): number[] {
+  const differing: number[] = [];
+  const lock = lockPage(image.pageSize);
+  for (let page = 1; page <= image.pages; page++) {
+    if (page === lock) continue;
+    if (page > expected.pages || image.get(page) !== expected.get(page)) differing.push(page);
   }
   return differing;
 }
@@ -61,8 +61,26 @@ interface Limits {
   readonly codec: Codec;
 }
 
-/** Ends the replica's last index by a transaction that writes `page` again as it is in the replica. */
-export function endOfIndex(image: HeldImage, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
+/** Where the content of pages is read. */
+export type PageSource = Pick<HeldImage, 'pageSize' | 'read'>;
+
+/**
+ * Two transactions that change nothing, at the end of a generation that will not be continued and at the start of its
+ * next index: the keys that a former shipper would write next. `page` is a page of `image` as it is in the replica.
+ */
+export function* closingSegments(
+  image: PageSource,
+  end: ReplicaEnd,
+  page: number,
+  limits: Limits,
+): Generator<CapturedSegment> {
+  yield endOfIndex(image, end, page, limits);
+  const next = { index: end.index + 1, offset: 0, wal: undefined, sum: end.sum };
+  yield* transaction(image, end, next, [page], end.state, limits);
+}
+
+/** Ends the replica's last index by a transaction that writes `page` as it is in the replica. */
+export function endOfIndex(image: PageSource, end: ReplicaEnd, page: number, limits: Limits): CapturedSegment {
   const [segment] = transaction(image, end, end, [page], end.state, limits);
   return segment!;
 }
@@ -99,7 +117,7 @@ export function restOfTransaction(
 }
 
 function* transaction(
-  image: HeldImage,
+  image: PageSource,
   end: ReplicaEnd,
   from: Pick<ReplicaEnd, 'index' | 'offset' | 'wal' | 'sum'>,
   pages: readonly number[],

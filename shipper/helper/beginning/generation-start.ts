@@ -7,16 +7,19 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Codec } from '../../../replica/format/codec.ts';
-import { PageHashes } from '../../../replica/format/page-hashes.ts';
+import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import { writeSnapshot, type WrittenSnapshot } from '../../../replica/objects/snapshot-writer.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import type { NewGenerationReason } from '../../reasons.ts';
 import type { CapturePoint } from '../capture/capture.ts';
 import type { Boundary } from '../capture/boundary.ts';
-import type { HeldImage } from '../snapshot/held-image.ts';
 import { holdOfAll, underHeldSnapshot, type HoldSettings } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
-import { type Owner, readFormerClaim, takeClaim } from '../upload/claim.ts';
+import type { CapturedSegment } from '../capture/capture.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
+import type { HeldClaim, LostClaim } from '../upload/claim.ts';
+import { closeGeneration } from './closing.ts';
+import { hashImage } from './difference.ts';
 
 export interface StartedGeneration {
   readonly point: CapturePoint;
@@ -30,8 +33,11 @@ export interface GenerationSettings extends HoldSettings {
   readonly reason: NewGenerationReason;
   /** The generation begins no earlier than this: older ones have states up to it. Milliseconds since 1970. */
   readonly notBefore: number;
-  readonly owner: Owner;
-  /** The claim was this owner's before. If it is another shipper's now, it is not taken back. */
+  readonly claim: HeldClaim;
+  readonly upload: (segment: CapturedSegment, signal: AbortSignal) => Promise<void>;
+  /** How the claim was lost, if it was; throws Fenced when another shipper has it. */
+  readonly checkClaim: (signal: AbortSignal) => Promise<LostClaim | undefined>;
+  /** The claim was this owner's before. If it is another's now, it is not taken back. */
   readonly isRestart: boolean;
   readonly onProgress: (done: number, total: number) => void;
 }
@@ -45,7 +51,8 @@ export async function startGeneration(
   store: Store,
   settings: GenerationSettings,
 ): Promise<StartedGeneration> {
-  const former = await readFormerClaim(store, settings);
+  const { claim, checkClaim, upload } = settings;
+  const former = await claim.readFormer(settings.isRestart);
   return underHeldSnapshot(
     live,
     holdOfAll(live, settings.clock),
@@ -54,7 +61,21 @@ export async function startGeneration(
       const { pages } = image;
       const hashes = await hashImage(image, signal, progressed);
       const generation = randomBytes(8).toString('hex');
-      const time = Math.max(settings.clock.now(), settings.notBefore, former?.claim?.since ?? 0);
+      const since = Math.max(settings.clock.now(), settings.notBefore, former?.claim?.since ?? 0);
+      // The claim goes first: a snapshot that no claim stands behind would be taken for the history of its time.
+      await claim.take(former, generation, since);
+      // Where another program took over, its generation is the history from there on: nothing is written to ours again.
+      const isClosed = former?.claim === undefined || settings.reason === 'foreign-replica';
+      const newest = isClosed
+        ? undefined
+        : await closeGeneration(
+            store,
+            former.claim.generation,
+            (segment) => upload(segment, signal),
+            () => checkClaim(signal),
+          );
+      progressed();
+      const time = Math.max(since, settings.clock.now(), newest ?? 0);
       const state = { pages, checksum: hashes.checksum, time };
       const facts = {
         generation,
@@ -69,22 +90,12 @@ export async function startGeneration(
         progressed();
         settings.onProgress(done, total);
       });
-      // The claim goes first: a snapshot without a claim would count as the history of its time.
-      await takeClaim(store, former, generation, time, settings.owner);
       const snapshot = await writeSnapshot(store, facts, settings.codec, blocks);
+      // Whoever took the claim during the snapshot is the owner, and nothing counts that follows on this snapshot.
+      const lost = await checkClaim(signal);
+      if (lost !== undefined) throw new ContinuityLost(lost, 'seen after a snapshot');
       const point = { generation, index: 0, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
       return { point, hashes, boundary, snapshot };
     },
   );
-}
-
-async function hashImage(image: HeldImage, signal: AbortSignal, progressed: () => void): Promise<PageHashes> {
-  const { pages, pageSize } = image;
-  const hashes = new PageHashes(pageSize, pages);
-  let page = 0;
-  for await (const block of image.blocks(signal, progressed)) {
-    for (let at = 0; at < block.length; at += pageSize) hashes.set(++page, block.subarray(at, at + pageSize));
-  }
-  hashes.commit(pages);
-  return hashes;
 }

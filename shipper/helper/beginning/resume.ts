@@ -3,27 +3,38 @@
  * end of its replica. Covers a clean restart, a crash, writes made without the shipper, a file restored on another
  * machine, and staging that was given up.
  */
-import { SeawallError } from '../../../replica/terms/errors.ts';
+import { corrupt, SeawallError } from '../../../replica/terms/errors.ts';
 import { lastWritten } from '../../../replica/catalogue/generation.ts';
+import { listGeneration } from '../../../replica/catalogue/listing.ts';
+import { comparePlaces } from '../../../replica/terms/position.ts';
 import type { PageHashes } from '../../../replica/format/page-hashes.ts';
 import { readReplicaEnd, type ReplicaEnd } from '../../../replica/takeover/replica-end.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import { loadTimeline } from '../../../replica/catalogue/timeline.ts';
 import type { NewGenerationReason } from '../../reasons.ts';
 import type { CapturedSegment, CapturePoint } from '../capture/capture.ts';
-import { differenceSegments, differingPages, endOfIndex, pageInCommon, restOfTransaction } from './difference.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
+import {
+  differenceSegments,
+  differingPages,
+  endOfIndex,
+  hashImage,
+  pageInCommon,
+  restOfTransaction,
+} from './difference.ts';
 import type { Boundary } from '../capture/boundary.ts';
 import type { GenerationSettings } from './generation-start.ts';
-import { takeClaim, readFormerClaim, type FormerClaim } from '../upload/claim.ts';
+import type { FormerClaim } from '../upload/claim.ts';
 import type { HeldImage } from '../snapshot/held-image.ts';
 import { holdOfAll, underHeldSnapshot } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
-import { Fenced } from '../upload/uploader.ts';
+import { KeyTaken } from '../upload/uploader.ts';
 
 /** If a larger share of pages differs, a snapshot costs no more, and restores are shorter. */
 const MOST_DIFFERING = 0.5;
 /** For databases up to this many pages the share does not matter: a snapshot would save nothing. */
 const FEW_PAGES = 256;
+const NOTHING = Buffer.alloc(0);
 
 export type Resumed =
   | {
@@ -33,27 +44,34 @@ export type Resumed =
       readonly boundary: Boundary;
       /** The end of what is in the bucket. */
       readonly reached: CapturePoint;
+      readonly end: ReplicaEnd;
+      readonly uploaded: readonly CapturedSegment[];
       readonly way: 'unchanged' | 'difference';
       /** Pages that differed. */
       readonly differing: number;
       readonly bytes: number;
-      readonly segments: number;
     }
   /** Why a new generation is needed, and the time of the newest state known here, milliseconds since 1970. */
   | { readonly kind: 'impossible'; readonly reason: NewGenerationReason; readonly newest: number };
 
 export interface ResumeSettings extends Omit<GenerationSettings, 'reason' | 'notBefore' | 'onProgress'> {
   readonly segmentSize: number;
-  readonly upload: (segment: CapturedSegment, signal: AbortSignal) => Promise<void>;
+  /** A generation that objects are known to be missing of: only a snapshot makes the latest state whole again. */
+  readonly lost: string | undefined;
 }
 
 /** Throws what the store throws, to be tried again, and Fenced if another shipper took the claim meanwhile. */
 export async function resumeGeneration(live: LiveDatabase, store: Store, settings: ResumeSettings): Promise<Resumed> {
   const found = await readEnd(store, settings);
   if ('reason' in found) return { kind: 'impossible', ...found };
-  const { end, claim } = found;
-  const impossible = (reason: NewGenerationReason): Resumed => ({ kind: 'impossible', reason, newest: end.state.time });
-  if (end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed');
+  const impossible = (reason: NewGenerationReason, { state }: ReplicaEnd): Resumed => ({
+    kind: 'impossible',
+    reason,
+    newest: state.time,
+  });
+  if (settings.lost === found.end.generation) return impossible('replica-damaged', found.end);
+  if (found.end.hashes.pageSize !== live.pageSize) return impossible('page-size-changed', found.end);
+  if (found.end.codec !== settings.codec.name) return impossible('codec-changed', found.end);
 
   return underHeldSnapshot(
     live,
@@ -61,50 +79,77 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
     settings,
     async (held, signal, progressed): Promise<Resumed> => {
       const { image, boundary } = held;
-      const { pages } = image;
-      const differing = await differingPages(image, end.hashes, signal, progressed);
-      if (differing.length > MOST_DIFFERING * pages && pages > FEW_PAGES) {
-        return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different');
+      const hashes = await hashImage(image, signal, progressed);
+      let { end } = found;
+      for (let isClaimed = false; ; isClaimed = true) {
+        const differing = differingPages(hashes, end.hashes);
+        if (differing.length > MOST_DIFFERING * image.pages && image.pages > FEW_PAGES) {
+          return impossible(end.unfinished ? 'unfinished-transaction' : 'mostly-different', end);
+        }
+        const time = Math.max(settings.clock.now(), end.state.time);
+        if (!isClaimed) {
+          await settings.claim.take(found.claim, end.generation, time);
+          // What a former shipper put into the bucket while the pages were hashed is history, too.
+          if (await hasGrown(store, end)) {
+            end = await readAgain(store, end.generation);
+            continue;
+          }
+        }
+        const planned = plan(image, end, differing, time, settings);
+        if (planned === undefined) return impossible('mostly-different', end);
+        const uploaded: CapturedSegment[] = [];
+        let bytes = 0;
+        try {
+          for (const segment of planned.segments) {
+            await settings.upload(segment, signal);
+            progressed();
+            bytes += segment.bytes.length;
+            uploaded.push({ ...segment, bytes: NOTHING });
+          }
+        } catch (error) {
+          if (!(error instanceof KeyTaken)) throw error;
+          // The former shipper was faster to this key: what it wrote is continued, unless the claim is another's by now.
+          const lost = await settings.checkClaim(signal);
+          if (lost !== undefined) throw new ContinuityLost(lost, `seen at ${error.facts.key}`);
+          if (!(await hasGrown(store, end))) throw error;
+          end = await readAgain(store, end.generation);
+          continue;
+        }
+        const { after } = uploaded.at(-1)!;
+        const { generation, index, state } = after;
+        const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
+        return {
+          kind: 'resumed',
+          point,
+          reached: after,
+          end,
+          uploaded,
+          hashes: end.hashes,
+          boundary,
+          way: planned.way,
+          differing: differing.length,
+          bytes,
+        };
       }
-      const time = Math.max(settings.clock.now(), end.state.time);
-      const planned = plan(image, end, differing, time, settings);
-      if (planned === undefined) return impossible('mostly-different');
-      await takeClaim(store, claim, end.generation, time, settings.owner);
-      let last: CapturedSegment | undefined;
-      let bytes = 0;
-      let segments = 0;
-      const upload = async (segment: CapturedSegment): Promise<void> => {
-        await settings.upload(segment, signal);
-        progressed();
-        bytes += segment.bytes.length;
-        segments++;
-        last = segment;
-      };
-      try {
-        for (const segment of planned.segments) await upload(segment);
-      } catch (error) {
-        // The former shipper wrote this key first, so that generation stays its own.
-        if (error instanceof Fenced) return impossible('contested');
-        throw error;
-      }
-      const { generation, index, state } = last!.after;
-      const point = { generation, index: index + 1, offset: 0, wal: undefined, sum: { s1: 0, s2: 0 }, state };
-      return {
-        kind: 'resumed',
-        point,
-        reached: last!.after,
-        hashes: end.hashes,
-        boundary,
-        way: planned.way,
-        differing: differing.length,
-        bytes,
-        segments,
-      };
     },
   );
 }
 
-/** What to ship, in order; undefined if it would not keep a former shipper out (see difference.ts). */
+/** Whether there are segments at or after the end that was read. */
+async function hasGrown(store: Store, end: ReplicaEnd): Promise<boolean> {
+  const generation = await listGeneration(store, end.generation);
+  const last = generation?.segments.at(-1);
+  return last !== undefined && comparePlaces(last, end) >= 0;
+}
+
+async function readAgain(store: Store, id: string): Promise<ReplicaEnd> {
+  const generation = await listGeneration(store, id);
+  if (generation === undefined)
+    throw corrupt('REPLICA_GONE', `generation ${id} vanished while it was being taken over`);
+  return readReplicaEnd(store, generation, true);
+}
+
+/** What is to be shipped, in order; undefined where it would not keep a former shipper out (see difference.ts). */
 function plan(
   image: HeldImage,
   end: ReplicaEnd,
@@ -137,7 +182,7 @@ async function readEnd(
   let newest = 0;
   try {
     // The claim is read first: if another shipper takes it after that, taking it here fails.
-    const claim = await readFormerClaim(store, settings);
+    const claim = await settings.claim.readFormer(settings.isRestart);
     if (claim !== undefined && claim.claim === undefined) return { reason: 'claim-damaged', newest };
     const { shipped, beside, head } = await loadTimeline(store);
     newest = head?.committed ?? 0;

@@ -36,7 +36,12 @@ export class Heartbeat {
     this.#next = -Infinity;
   }
 
-  /** Writes that everything up to `point` is in the bucket and nothing newer exists now. Tries once. */
+  /** After a failure: the next one is due no sooner than after one. */
+  postpone(): void {
+    this.#next = this.#clock.steady() + Math.min(this.#interval, AFTER_FAILURE);
+  }
+
+  /** Says that everything up to `point` is in the bucket and nothing newer exists now. One try. */
   async beat(point: CapturePoint): Promise<void> {
     const seen = this.#clock.now();
     const begun = this.#clock.steady();

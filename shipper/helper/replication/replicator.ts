@@ -18,13 +18,13 @@ import { ContinuityLost } from '../continuity-lost.ts';
 import { Continuity } from './continuity.ts';
 import { FollowedDatabase } from './followed-database.ts';
 import { Follower } from '../capture/follower.ts';
-import type { Owner } from '../upload/claim.ts';
+import { HeldClaim, type Owner } from '../upload/claim.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { holdLimits } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
 import { Pause } from './pause.ts';
-import { SegmentShipping } from '../upload/segment-shipping.ts';
+import { SegmentShipping, type LostReplica } from '../upload/segment-shipping.ts';
 import type { PollResult, PollSchedule } from '../sharing/poll-schedule.ts';
 import { Shipped } from './shipped.ts';
 import { takeSnapshot } from '../snapshot/snapshot-on-request.ts';
@@ -56,6 +56,7 @@ export class Replicator {
   readonly #staging: Staging;
   readonly #abort = new AbortController();
   readonly #shipped = new Shipped();
+  readonly #claim: HeldClaim;
   readonly #shipping: SegmentShipping;
   readonly #health: Health;
   readonly #heartbeat: Heartbeat;
@@ -65,6 +66,8 @@ export class Replicator {
   readonly #database: FollowedDatabase;
   /** Its signal ends the work of the present era; `#abort` ends everything. */
   readonly #continuity = new Continuity();
+  /** One that objects are known to be missing of. */
+  #lostGeneration: string | undefined;
   #urgent = false;
   #stopping = false;
   #running: Promise<unknown> | undefined;
@@ -75,7 +78,14 @@ export class Replicator {
     const { settings, store, owner, clock } = context;
     this.#health = new Health(context.emit, () => clock.now());
     this.#heartbeat = new Heartbeat(store, settings.heartbeat, clock);
-    this.#shipping = new SegmentShipping(store, owner, this.#uploadSettings(this.#abort.signal));
+    this.#claim = new HeldClaim(store, owner);
+    this.#shipping = new SegmentShipping(
+      store,
+      this.#claim,
+      settings.heartbeat,
+      this.#uploadSettings(this.#abort.signal),
+      () => clock.steady(),
+    );
     this.#codec = codecNamed(settings.codec, settings.zstdLevel);
     this.#staging = new Staging(`${settings.stateFolder}/staging`, {
       memory: 2 * settings.segmentSize + (1 << 20),
@@ -95,7 +105,10 @@ export class Replicator {
     await settled;
   }
 
-  /** Resolves when everything committed before the call is in the bucket. */
+  /**
+   * Resolves when everything committed before the call is in the bucket, and the claim, read after that and after the
+   * call, is this shipper's still.
+   */
   sync(): Promise<Synced> {
     const synced = this.durable();
     this.#urgent = true;
@@ -107,7 +120,7 @@ export class Replicator {
   durable(): Promise<Synced> {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
     const durable = this.#waiters.wait(this.#committed());
-    this.#reached();
+    if (this.#mayAnswer) this.#pause.wake();
     return durable;
   }
 
@@ -190,11 +203,13 @@ export class Replicator {
         if (this.#continuity.lost !== undefined) continue;
         started();
         await this.#shipCommitted();
+        await this.#answer(this.#abort.signal);
         await this.#takeSnapshots();
-        if (this.#heartbeat.due) await this.#beat();
+        if (this.#heartbeat.due && (await this.#stands())) await this.#beat();
         const left = passed + this.#context.settings.syncInterval - this.#context.clock.steady();
         if (left > 0 && this.#mayPause()) await this.#pause.take(left);
-        if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced) await this.#pause.rest();
+        if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced && !this.#mayAnswer)
+          await this.#pause.rest();
       }
     } catch (error) {
       if (!this.#stopping) this.#fail(error);
@@ -240,6 +255,8 @@ export class Replicator {
         { ...this.#context, live },
         {
           cause,
+          claim: this.#claim,
+          lost: this.#lostGeneration,
           isRestart: this.#context.isRestart || era > 1,
           newest: this.#shipped.end?.point.state.time ?? 0,
           codec: this.#codec,
@@ -249,7 +266,8 @@ export class Replicator {
         },
       );
       this.#health.succeeded('store');
-      this.#shipping.claimed(started.reached.index);
+      this.#shipping.began(started.watched);
+      this.#lostGeneration = undefined;
       this.#shipped.began(era, started);
       this.#database.follow(new Follower(live, this.#staging, { ...settings, codec: this.#codec }, clock, started));
       this.#continuity.regained();
@@ -292,11 +310,7 @@ export class Replicator {
   /** Returns false if this history cannot be continued after the segment. */
   async #ship(segment: CapturedSegment, signal: AbortSignal): Promise<boolean> {
     const { clock, emit } = this.#context;
-    const outcome = await this.#shipping.ship(segment, signal);
-    if (outcome !== 'shipped') {
-      this.#database.lostBy(new ContinuityLost(outcome, `seen at ${segment.key}`));
-      return false;
-    }
+    if (this.#isLost(await this.#shipping.ship(segment, signal))) return false;
     this.#health.succeeded('store');
     if (!this.#staging.done(segment)) return false; // staging was dropped meanwhile, so no segment follows
     this.#shipped.segment(this.#continuity.era, segment, clock.now());
@@ -307,8 +321,44 @@ export class Replicator {
       bytes: segment.bytes.length,
       frames: segment.frames,
     });
-    if (segment.endsOnCommit) this.#reached();
+    return segment.endsOnCommit ? this.#answer(signal) : true;
+  }
+
+  /** Continuity is lost if the replica is: what was shipped does not count then. */
+  #isLost(lost: LostReplica | undefined): boolean {
+    if (lost === undefined) return false;
+    if (lost.cause === 'replica-lost') this.#lostGeneration = this.#shipped.end?.point.generation;
+    this.#database.lostBy(new ContinuityLost(lost.cause, lost.detail));
     return true;
+  }
+
+  /** Whether someone waits for an answer alone: what was committed is in the bucket. */
+  get #mayAnswer(): boolean {
+    const { end } = this.#shipped;
+    return end !== undefined && this.#waiters.dueAt(end);
+  }
+
+  /** Answers those whose commits are in the bucket, unless the replica is lost; false if it is. */
+  async #answer(signal: AbortSignal): Promise<boolean> {
+    const { end } = this.#shipped;
+    const synced = this.#shipped.synced();
+    if (end === undefined || synced === undefined || !this.#waiters.dueAt(end)) return true;
+    const { asked } = this.#waiters;
+    if (this.#isLost(await this.#shipping.confirm(signal))) return false;
+    this.#waiters.reached(end, synced, asked);
+    return true;
+  }
+
+  /** Whether the replica is as it should be, as far as can be told now. */
+  async #stands(): Promise<boolean> {
+    try {
+      return !this.#isLost(await this.#shipping.checkOnce());
+    } catch (error) {
+      if (error instanceof Fenced) throw error;
+      this.#heartbeat.postpone();
+      this.#health.failed('store', error, 1);
+      return false;
+    }
   }
 
   async #takeSnapshots(): Promise<void> {
@@ -380,17 +430,11 @@ export class Replicator {
     this.#pause.end();
   }
 
-  /** Calls of `sync()` without a place get the end of everything committed now, and an answer if that is reached. */
+  /** Whoever waits without a place gets that of everything committed now. */
   #placeWaiters(): Place | undefined {
     const committed = this.#committed();
     this.#waiters.placeAll(committed);
-    this.#reached();
     return committed;
-  }
-
-  #reached(): void {
-    const synced = this.#shipped.synced();
-    if (synced !== undefined) this.#waiters.reached(this.#shipped.end!, synced);
   }
 
   #fail(error: unknown): void {

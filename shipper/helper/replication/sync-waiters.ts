@@ -9,6 +9,8 @@ export interface Place {
 }
 
 interface Waiter {
+  /** Ascending, in the order of the calls. */
+  readonly number: number;
   /** Undefined until there is a generation to measure by. */
   place: Place | undefined;
   readonly resolve: (synced: Synced) => void;
@@ -17,11 +19,12 @@ interface Waiter {
 
 export class SyncWaiters {
   #waiting: Waiter[] = [];
+  #asked = 0;
 
   /** Resolves once `place` is reached. */
   wait(place: Place | undefined): Promise<Synced> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ place, resolve, reject });
+      this.#waiting.push({ number: ++this.#asked, place, resolve, reject });
     });
   }
 
@@ -40,11 +43,21 @@ export class SyncWaiters {
     return this.#waiting.some(({ place }) => place === undefined);
   }
 
-  /** Everything up to `place` is in the bucket: answers the calls that waited for that. */
-  reached(place: Place, synced: Synced): void {
+  /** How many have called by now. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  /** Whether someone waits for nothing but the answer, since everything up to `place` is in the bucket. */
+  dueAt(place: Place): boolean {
+    return this.#waiting.some((waiter) => isReached(waiter, place));
+  }
+
+  /** Answers those of the first `asked` callers whose place is reached. */
+  reached(place: Place, synced: Synced, asked: number): void {
     const left: Waiter[] = [];
     for (const waiter of this.#waiting) {
-      if (waiter.place !== undefined && comparePlaces(place, waiter.place) >= 0) waiter.resolve(synced);
+      if (waiter.number <= asked && isReached(waiter, place)) waiter.resolve(synced);
       else left.push(waiter);
     }
     this.#waiting = left;
@@ -53,6 +66,10 @@ export class SyncWaiters {
   rejectAll(error: unknown): void {
     for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
+}
+
+function isReached(waiter: Waiter, place: Place): boolean {
+  return waiter.place !== undefined && comparePlaces(place, waiter.place) >= 0;
 }
 
 function comparePlaces(a: Place, b: Place): number {

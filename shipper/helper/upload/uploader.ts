@@ -18,7 +18,10 @@ export class Fenced extends SeawallError {
   }
 }
 
-/** The error if the claim is another shipper's. */
+/** A key holds other bytes than this shipper was to write there. Whose replica it is the claim tells. */
+export class KeyTaken extends Fenced {}
+
+/** The claim is another shipper's. */
 export function takenOver(holder = 'unknown'): Fenced {
   return new Fenced(`another shipper (${holder}) took the replica over; this one stops`, CLAIM_KEY);
 }
@@ -67,5 +70,5 @@ async function adopt(store: Store, segment: CapturedSegment): Promise<void> {
     const same = decodeSegment(body, found, name.codec).equals(decodeSegment(segment.bytes, ours, name.codec));
     if (same) return;
   }
-  throw new Fenced(`${segment.key} was written by another shipper; this one stops`, segment.key);
+  throw new KeyTaken(`${segment.key} was written by another shipper; this one stops`, segment.key);
 }
