@@ -93,7 +93,7 @@ test('an idle shipper is told of a takeover within a heartbeat, without a sync()
   const db = blobTable(scene.database, 50, 2000);
   const first = await scene.ship({ heartbeat: '1s' });
   await using pair = copyOf(scene);
-  const { other, copy } = pair;
+  const { other } = pair;
   const second = await other.ship();
   await until(() => scene.events.some((event) => event.type === 'state' && event.state === 'fenced'));
   await first.stop();
