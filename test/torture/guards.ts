@@ -7,117 +7,22 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { librariesHere } from './campaign.ts';
-import { planCampaign, type CampaignPlan } from './plan.ts';
-
-interface Edit {
-  readonly file: string;
-  /** This text, which must be there exactly once, … */
-  readonly intact: string;
-  /** … becomes this. */
-  readonly broken: string;
-}
-
-interface Guard {
-  readonly edits: readonly Edit[];
-  /** What a plan must hold for the guard to be needed at all. */
-  readonly needed: (plan: CampaignPlan) => boolean;
-}
-
-const always = (): boolean => true;
-const takenOver = ({ rounds }: CampaignPlan): boolean =>
-  rounds[0]!.aftermath === 'taken-over' || rounds[1]!.aftermath === 'taken-over';
-const changed = ({ rounds }: CampaignPlan): boolean => rounds[0]!.aftermath === 'changed-offline';
-const checkpointing = ({ rounds }: CampaignPlan): boolean =>
-  rounds.slice(0, 2).some(({ writers }) => writers.some(({ manner }) => manner === 'hostile'));
-
-const GUARDS: Readonly<Record<string, Guard>> = {
-  'the pin is handed over': {
-    edits: [
-      {
-        file: 'shipper/helper/database/live-database.ts',
-        intact: '    this.#connections.end(before);\n  }',
-        broken: '    this.#connections.end(before);\n    this.#connections.end(this.#pinned);\n  }',
-      },
-    ],
-    needed: checkpointing,
-  },
-  'acknowledged once uploaded': {
-    edits: [
-      {
-        file: 'shipper/helper/upload/uploader.ts',
-        intact: "await store.put(segment.key, segment.bytes, 'absent');",
-        broken: "void store.put(segment.key, segment.bytes, 'absent').catch(() => undefined);",
-      },
-    ],
-    needed: always,
-  },
-  'segments are created, never replaced': {
-    edits: [
-      {
-        file: 'shipper/helper/upload/uploader.ts',
-        intact: "await store.put(segment.key, segment.bytes, 'absent');",
-        broken: 'await store.put(segment.key, segment.bytes);',
-      },
-    ],
-    needed: takenOver,
-  },
-  'the claim is obeyed': {
-    edits: [
-      {
-        file: 'shipper/helper/upload/segment-shipping.ts',
-        intact: 'if (found.claim.owner === this.#owner.owner) return undefined;',
-        broken: 'return undefined;',
-      },
-      {
-        file: 'shipper/helper/upload/claim.ts',
-        intact: 'if (isRestart && former?.claim !== undefined && former.claim.owner !== owner.owner) {',
-        broken: "if (isRestart && former?.claim !== undefined && former.claim.owner === '') {",
-      },
-    ],
-    needed: takenOver,
-  },
-  'a restore is compared with the recorded checksum': {
-    edits: [
-      {
-        file: 'replica/image/image-proof.ts',
-        intact: 'if (actual.pages === expected.pages && actual.checksum === expected.checksum) return;',
-        broken: 'if (actual.pages === expected.pages) return;',
-      },
-    ],
-    needed: always,
-  },
-  'resuming ships the difference': {
-    edits: [
-      {
-        file: 'shipper/helper/beginning/resume.ts',
-        intact: 'if (!isSame) yield* differenceSegments(',
-        broken: 'if (!isSame && image.pages < 0) yield* differenceSegments(',
-      },
-    ],
-    needed: changed,
-  },
-};
+import { breakGuard, GUARDS, type Guard } from './guard-edits.ts';
+import { planCampaign } from './plan.ts';
 
 const PARTS = ['replica', 'shipper', 'functions', 'cli', 'test', 'package.json', 'tsconfig.json'];
 const EVIDENCE = join(tmpdir(), 'seawall-guards');
 const root = join(import.meta.dirname, '../..');
 
-/** The first seeds from `seed` on whose plans need the guard. */
+/** The first seed from `seed` on whose plan needs the guard. */
 function seedFor(guard: Guard, seed: number): number {
   const libraries = librariesHere();
   for (let candidate = seed; ; candidate++) if (guard.needed(planCampaign(candidate, libraries))) return candidate;
-}
-
-function breakIn(copy: string, { file, intact, broken }: Edit): void {
-  const path = join(copy, file);
-  const pieces = readFileSync(path, 'utf8').split(intact);
-  if (pieces.length !== 2) throw new Error(`${file} has this ${pieces.length - 1} times, not once: ${intact}`);
-  writeFileSync(path, pieces.join(broken));
 }
 
 interface Verdict {
@@ -137,7 +42,7 @@ async function torture(guard: Guard, seed: number, minutes: number): Promise<Ver
   try {
     for (const part of PARTS) cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    for (const edit of guard.edits) breakIn(copy, edit);
+    breakGuard(copy, guard);
     while (performance.now() - began < minutes * 60_000) {
       const from = seedFor(guard, seed);
       const args = ['test/torture/main.ts', '--seed', String(from), '--campaigns', '1', '--json'];
