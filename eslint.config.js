@@ -44,7 +44,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**/*.ts'],
+    files: ['test/**/*.ts', 'testing/**/*.ts'],
     rules: {
       // Stand-ins implement asynchronous contracts without waiting for anything.
       '@typescript-eslint/require-await': 'off',

@@ -4,6 +4,7 @@ import { registerHooks } from 'node:module';
 const SOURCES: Readonly<Record<string, string>> = {
   seawall: '../../shipper/index.ts',
   'seawall/replica': '../../replica/index.ts',
+  'seawall/testing': '../../testing/index.ts',
   'seawall/infra': '../../infra/index.ts',
 };
 

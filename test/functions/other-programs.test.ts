@@ -11,7 +11,7 @@ import { foreignReplica } from '../history/foreign.ts';
 import { buildHistory, hashOf } from '../history/history.ts';
 import { LTX_START, LTX_STEP, ltxReplica } from '../history/ltx-replica.ts';
 import { Scratch } from '../history/scratch.ts';
-import { collect } from '../replica/store/reading.ts';
+import { collect } from '../../testing/store/reading.ts';
 import { BUCKET, contextFor, metricsOf, setStage, sqsEvent, total } from './stage.ts';
 
 const scratch = new Scratch();

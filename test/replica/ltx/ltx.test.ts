@@ -13,7 +13,7 @@ import { scoped } from '../../../replica/store/scoped.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import { LATEST, parseTarget, type Target } from '../../../replica/terms/target.ts';
 import { verify } from '../../../replica/verification/verify.ts';
-import { collect } from '../store/reading.ts';
+import { collect } from '../../../testing/store/reading.ts';
 import { expectKind } from '../../history/expect.ts';
 import { hashOf } from '../../history/history.ts';
 import { ltxChecksum, ltxFile, ltxKey } from '../../history/ltx-file.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { memoryStore } from '../../../replica/store/memory.ts';
-import { storeConformance } from './conformance.ts';
-import { rejects } from './failures.ts';
+import { storeConformance } from '../../../testing/index.ts';
+import { rejects } from '../../../testing/store/failures.ts';
 
 const S3_LIMITS = { minPart: 5 * 2 ** 20, minCopySource: 5 * 2 ** 20 + 1 };
 
@@ -11,10 +11,7 @@ for (const [name, options] of [
   ['memory', {}],
   ['memory with the limits of S3', { limits: S3_LIMITS }],
 ] as const) {
-  storeConformance(name, () => {
-    const store = memoryStore(options);
-    return Promise.resolve({ store, close: () => store.close() });
-  });
+  storeConformance(name, () => Promise.resolve(memoryStore(options)));
 }
 
 test('memory: a copy from too small a source is refused', async () => {

@@ -24,9 +24,9 @@ import { SeawallError } from '../../../../replica/terms/errors.ts';
 import { filesError } from '../../../../replica/store/files/errors.ts';
 import { filesStore } from '../../../../replica/store/files/store.ts';
 import type { Store } from '../../../../replica/store/store.ts';
-import { storeConformance } from '../conformance.ts';
-import { rejects } from '../failures.ts';
-import { collect, drain } from '../reading.ts';
+import { storeConformance } from '../../../../testing/index.ts';
+import { rejects } from '../../../../testing/store/failures.ts';
+import { collect, drain } from '../../../../testing/store/reading.ts';
 import assert from 'node:assert/strict';
 
 const RACER = join(import.meta.dirname, 'files-racer.ts');
@@ -40,16 +40,11 @@ async function newFolder(): Promise<string> {
   return folder;
 }
 
-storeConformance('files', async () => {
-  const directory = await newFolder();
-  const store = filesStore(directory);
-  return {
-    store,
-    close: async () => {
-      await store.close();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
+storeConformance('files', async () => filesStore(await newFolder()), {
+  close: async (store) => {
+    await store.close();
+    await rm(new URL(store.url), { recursive: true, force: true });
+  },
 });
 
 async function keysOf(store: Store, prefix = ''): Promise<string[]> {

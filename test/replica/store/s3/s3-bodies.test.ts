@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Store } from '../../../../replica/store/store.ts';
-import { rejects } from '../failures.ts';
-import { drain } from '../reading.ts';
+import { rejects } from '../../../../testing/store/failures.ts';
+import { drain } from '../../../../testing/store/reading.ts';
 import assert from 'node:assert/strict';
 import { failing, openOdd, openS3, server } from './s3-scene.ts';
 

@@ -8,8 +8,9 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { s3Store } from '../../../../replica/store/s3/store.ts';
-import { storeConformance } from '../conformance.ts';
-import { collect } from '../reading.ts';
+import type { Store } from '../../../../replica/store/store.ts';
+import { storeConformance } from '../../../../testing/index.ts';
+import { collect } from '../../../../testing/store/reading.ts';
 
 const { SEAWALL_TEST_S3: endpoint = '', SEAWALL_TEST_S3_BUCKET: bucket = 'seawall-test' } = process.env;
 const region = process.env['AWS_REGION'] ?? 'us-east-1';
@@ -27,19 +28,19 @@ if (endpoint === '') {
   client.destroy();
 
   for (const checksums of ['when-required', 'when-supported'] as const) {
-    storeConformance(`${endpoint}, checksums ${checksums}`, () => {
-      const options = { bucket, prefix: `conformance/${randomUUID()}`, endpoint, region, checksums };
-      const store = s3Store(options);
-      return Promise.resolve({
-        store,
-        close: async () => {
+    const open = (prefix: string): Store => s3Store({ bucket, prefix, endpoint, region, checksums });
+    storeConformance(
+      `${endpoint}, checksums ${checksums}`,
+      () => Promise.resolve(open(`conformance/${randomUUID()}`)),
+      {
+        close: async (store) => {
           await store.close();
-          const sweeper = s3Store(options);
+          const sweeper = open(store.url.slice(`s3://${bucket}/`.length));
           await sweeper.delete((await collect(sweeper.list(''))).map(({ key }) => key));
           for (const left of await collect(sweeper.unfinished(''))) await left.abort();
           await sweeper.close();
         },
-      });
-    });
+      },
+    );
   }
 }

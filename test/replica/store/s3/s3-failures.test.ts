@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { isKind, SeawallError, type ErrorKind } from '../../../../replica/terms/errors.ts';
 import type { Store } from '../../../../replica/store/store.ts';
-import { rejects } from '../failures.ts';
-import { collect, drain } from '../reading.ts';
+import { rejects } from '../../../../testing/store/failures.ts';
+import { collect, drain } from '../../../../testing/store/reading.ts';
 import assert from 'node:assert/strict';
 import { CREDENTIALS, failing, guarded, openOdd, openS3, server } from './s3-scene.ts';
 

@@ -6,19 +6,16 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SeawallError } from '../../../../replica/terms/errors.ts';
 import { s3Failure } from '../../../../replica/store/s3/errors.ts';
 import { s3Store, type S3StoreOptions } from '../../../../replica/store/s3/store.ts';
-import { storeConformance } from '../conformance.ts';
-import { rejects } from '../failures.ts';
-import { collect } from '../reading.ts';
+import { storeConformance } from '../../../../testing/index.ts';
+import { rejects } from '../../../../testing/store/failures.ts';
+import { collect } from '../../../../testing/store/reading.ts';
 import assert from 'node:assert/strict';
 import { CREDENTIALS, failing, openS3, server } from './s3-scene.ts';
 
 const MiB = 2 ** 20;
 
 for (const checksums of ['when-required', 'when-supported'] as const) {
-  storeConformance(`s3, checksums ${checksums}`, () => {
-    const store = openS3({ checksums });
-    return Promise.resolve({ store, close: () => store.close() });
-  });
+  storeConformance(`s3, checksums ${checksums}`, () => Promise.resolve(openS3({ checksums })));
 }
 
 describe('s3: answers that were lost', () => {

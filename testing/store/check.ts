@@ -1,5 +1,5 @@
 /** What all parts of the contract's tests share. */
-import type { Store } from '../../../../replica/store/store.ts';
+import type { Store } from '../../replica/store/store.ts';
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;

@@ -1,11 +1,11 @@
 /** Objects that are written in parts. */
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import type { Upload } from '../../../../replica/store/store.ts';
+import type { Upload } from '../../replica/store/store.ts';
 import assert from 'node:assert/strict';
 import { type Check, WRONG_ETAG, sizeOfPart, sourceSize } from './check.ts';
-import { collect, drain } from '../reading.ts';
-import { onlyWinner, rejects } from '../failures.ts';
+import { collect, drain } from './reading.ts';
+import { onlyWinner, rejects } from './failures.ts';
 
 export function uploads(check: Check): void {
   check('parts out of order and at the same time make one object; nothing shows before', async (store) => {

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import assert from 'node:assert/strict';
 import type { Check } from './check.ts';
-import { collect, drain } from '../reading.ts';
-import { rejects } from '../failures.ts';
+import { collect, drain } from './reading.ts';
+import { rejects } from './failures.ts';
 
 export function wholeObjects(check: Check): void {
   check('put, get and head agree on bytes, size and ETag', async (store) => {

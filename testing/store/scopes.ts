@@ -1,11 +1,11 @@
 /** A store below a prefix of another. */
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { scoped } from '../../../../replica/store/scoped.ts';
+import { scoped } from '../../replica/store/scoped.ts';
 import assert from 'node:assert/strict';
 import { type Check, sizeOfPart, sourceSize } from './check.ts';
-import { collect, drain } from '../reading.ts';
-import { rejects } from '../failures.ts';
+import { collect, drain } from './reading.ts';
+import { rejects } from './failures.ts';
 
 export function scopes(check: Check): void {
   check('a scope sees what lies below its prefix, under relative keys, and nothing else', async (store) => {

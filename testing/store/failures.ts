@@ -1,5 +1,5 @@
 /** How calls of a store fail. */
-import { SeawallError, type ErrorKind } from '../../../replica/terms/errors.ts';
+import { SeawallError, type ErrorKind } from '../../replica/terms/errors.ts';
 import assert from 'node:assert/strict';
 
 export function assertKind(error: unknown, kind: ErrorKind, code?: string): asserts error is SeawallError {

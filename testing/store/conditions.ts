@@ -2,8 +2,8 @@
 import { Buffer } from 'node:buffer';
 import assert from 'node:assert/strict';
 import { type Check, WRONG_ETAG } from './check.ts';
-import { collect } from '../reading.ts';
-import { onlyWinner, rejects } from '../failures.ts';
+import { collect } from './reading.ts';
+import { onlyWinner, rejects } from './failures.ts';
 
 export function conditions(check: Check): void {
   check('"absent" writes once; the loser changes nothing', async (store) => {

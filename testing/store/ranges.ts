@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { type Check, KiB, MiB } from './check.ts';
-import { drain } from '../reading.ts';
-import { assertKind, rejects } from '../failures.ts';
+import { drain } from './reading.ts';
+import { assertKind, rejects } from './failures.ts';
 
 export function rangesAndStreams(check: Check): void {
   check('ranges are exact', async (store) => {

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import assert from 'node:assert/strict';
 import type { Check } from './check.ts';
-import { collect, inBatches } from '../reading.ts';
+import { collect, inBatches } from './reading.ts';
 
 /** In the byte order of their UTF-8. UTF-16 order would put the last two the other way round. */
 const AWKWARD = [
