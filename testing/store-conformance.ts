@@ -9,6 +9,7 @@ import { rangesAndStreams } from './store/ranges.ts';
 import { scopes } from './store/scopes.ts';
 import { uploads } from './store/uploads.ts';
 
+/** How {@link storeConformance} treats the stores that it opens. */
 export interface StoreConformanceOptions {
   /**
    * Called after each test, passed or failed, with the store that `open` returned: closes it and removes what the test

@@ -1,4 +1,4 @@
-/** Pulls exact numbers of bytes out of a stream of buffers, so that decoders can be written straight down. */
+/** Takes exact numbers of bytes from a stream of buffers, so that decoders need no state between buffers. */
 import { corrupt } from '../terms/errors.ts';
 
 export class ByteSource {
@@ -16,16 +16,16 @@ export class ByteSource {
     return this.#position;
   }
 
-  /** Exactly `count` bytes; `corrupt` (OBJECT_CUT_SHORT) when the stream ends before. */
+  /** Exactly `count` bytes. Throws `corrupt` (OBJECT_CUT_SHORT) if the stream ends before. */
   async take(count: number): Promise<Buffer> {
     const bytes = await this.takeUpTo(count);
     if (bytes.length < count) {
-      throw corrupt('OBJECT_CUT_SHORT', `ends after ${this.#position} bytes, ${count - bytes.length} too early`);
+      throw corrupt('OBJECT_CUT_SHORT', `ends after ${this.#position} bytes, ${count - bytes.length} bytes too early`);
     }
     return bytes;
   }
 
-  /** `count` bytes, or fewer when the stream ends. */
+  /** `count` bytes, or fewer if the stream ends. */
   async takeUpTo(count: number): Promise<Buffer> {
     await this.#fill(count);
     const first = this.#held[0];
@@ -44,7 +44,7 @@ export class ByteSource {
     return bytes;
   }
 
-  /** What comes next, without taking it; fewer than `count` bytes when the stream ends. */
+  /** The next `count` bytes without taking them; fewer if the stream ends. */
   async peek(count: number): Promise<Buffer> {
     await this.#fill(count);
     const first = this.#held[0];
@@ -61,7 +61,7 @@ export class ByteSource {
     }
   }
 
-  /** Lets go of the underlying stream; call when done early. */
+  /** Ends the underlying stream. Call it if the stream is not read to its end. */
   async close(): Promise<void> {
     await this.#chunks.return?.();
   }

@@ -16,17 +16,18 @@ import { lz4DecodeBlock } from './lz4/block-decoder.ts';
 
 export interface Codec {
   readonly name: CodecName;
+  /** The bytes before the first block. `contentChecksum`: whether the epilogue ends with a checksum of all raw bytes. */
   prologue(contentChecksum: boolean): Buffer;
-  /** `contentChecksum`: XXH32 of all raw bytes, exactly when the prologue promised it. */
+  /** The bytes after the last block. `contentChecksum`: XXH32 of all raw bytes, given if and only if the prologue promised it. */
   epilogue(contentChecksum?: number): Buffer;
-  /** `frames`: it is of WAL frames, and there is time to pack them well. */
+  /** One block as stored. `frames`: `raw` holds WAL frames at these places; the encoder takes longer and packs them tighter. */
   encodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer;
-  /** Stored bytes of the block at `at`; `corrupt` when it would run past the end of `bytes`. */
+  /** Stored bytes of the block that begins at `at`. Throws `corrupt` if it runs past the end of `bytes`. */
   blockLength(bytes: Buffer, at: number): number;
   readonly decodeBlock: DecodeBlock;
 }
 
-/** Fastest level; on SQLite pages it packs better than LZ4 at about its speed. */
+/** The fastest level. On SQLite pages it packs better than LZ4, at about the same speed. */
 export const DEFAULT_ZSTD_LEVEL = 1;
 export const ZSTD_LEVELS = { least: 1, most: 19 } as const;
 
@@ -41,7 +42,10 @@ const LZ4: Codec = {
   decodeBlock: lz4DecodeBlock,
 };
 
-/** The codec of that name. `level` is for zstd only. */
+/**
+ * The codec of that name. `level` is zstd's, one of {@link ZSTD_LEVELS}; LZ4 ignores it. Throws `unsupported`
+ * (ZSTD_UNAVAILABLE) if this Node.js has no zstd.
+ */
 export function codec(name: CodecName, level: number = DEFAULT_ZSTD_LEVEL): Codec {
   if (name === 'lz4') return LZ4;
   if (typeof zlib.zstdCompressSync !== 'function') {

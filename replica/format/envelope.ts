@@ -1,7 +1,10 @@
 import { crc32 } from 'zlib';
 import { corrupt, SeawallError } from '../terms/errors.ts';
 
-/** Signature, version and CRC of one of our payloads. */
+/**
+ * Checks the envelope of a header or footer: signature (first 8 bytes), version (at 8) and CRC-32 (last 4 bytes, of
+ * everything before). Throws `corrupt` or, for another version, `unsupported`; codes begin with `name`.
+ */
 export function checkEnvelope(payload: Buffer, signature: Buffer, version: number, name: string): void {
   if (!payload.subarray(0, 8).equals(signature)) {
     throw corrupt(`${name}_SIGNATURE`, `not a ${name.toLowerCase()} of Seawall's`);
@@ -20,6 +23,7 @@ export function checkEnvelope(payload: Buffer, signature: Buffer, version: numbe
   }
 }
 
+/** A 64-bit field as a number. Throws `corrupt` (`code`) if a number cannot hold it exactly. */
 export function safeNumber(value: bigint, code: string): number {
   if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(code, `impossible value ${value}`);
   return Number(value);

@@ -1,12 +1,12 @@
 /**
  * The database checksum: 64 bits that change in O(1) per page.
  *
- * Each page has a hash, XXH64 of its bytes seeded with its page number, and the database's checksum is the XOR of
- * them. The seed binds a page to its place, so pages that were swapped are seen (with a plain XOR of CRCs they are
- * not). The page at 1 GiB that holds SQLite's lock bytes is left out: its content is nobody's.
+ * Each page has a hash, XXH64 of its bytes seeded with its page number. The database's checksum is the XOR of all hashes.
+ * The seed binds a page to its place, so swapped pages are detected (a plain XOR of CRCs would miss them). The page at
+ * 1 GiB that holds SQLite's lock bytes is left out, because its content belongs to no one.
  *
- * It proves that nothing was damaged, lost or mixed up by accident. It is no signature: whoever can write the bucket
- * can write a matching checksum. With no adversary to withstand, XXH64 is the choice for speed: through WebAssembly, 4
+ * The checksum proves that nothing was damaged, lost or mixed up by accident. It is not a signature: whoever can write the
+ * bucket can write a matching checksum. With no adversary to withstand, XXH64 is the choice for speed: through WebAssembly, 4
  * GB/s a page at a time and 10 by blocks on one measured core, where SHA-256 does 0.8.
  */
 import { endianness } from 'node:os';
@@ -16,7 +16,7 @@ import { hashPage } from './xxhash.ts';
 
 const HOST_LITTLE = endianness() === 'LE';
 
-/** Throws `corrupt` (`code`) unless a page has the hash that was recorded of it. */
+/** Throws `corrupt` (`code`) unless a page has its recorded hash. The page of the lock bytes always passes. */
 export function checkPageHash(code: string, page: number, content: Uint8Array, recorded: bigint): void {
   if (page === lockPage(content.length)) return;
   const actual = hashPage(page, content);
@@ -27,10 +27,10 @@ export function checkPageHash(code: string, page: number, content: Uint8Array, r
   });
 }
 
-/** No page yet. XXH64 can be 0 for real content with probability 2⁻⁶⁴; such a page would be taken for zeros. */
+/** The hash of a page that was not set. Real content has it with probability 2⁻⁶⁴; such a page would count as zeros. */
 const ABSENT = 0n;
 
-/** The hashes of all pages of one state of a database, and their XOR. Eight bytes a page. */
+/** The hashes of all pages of one state of a database, and their XOR. Eight bytes for each page. */
 export class PageHashes {
   readonly pageSize: number;
   #hashes: BigUint64Array;
@@ -38,7 +38,7 @@ export class PageHashes {
   #pages = 0;
   /** Highest page set since; more than #pages only inside a transaction that grows the database. */
   #reach = 0;
-  /** The XOR, as 64 bits and as two words: of many hashes it is taken by words, for each BigInt is an object. */
+  /** The XOR, as 64 bits and as two words. Many hashes are joined by words, because each BigInt is an object. */
   readonly #sum = new BigUint64Array(1);
   readonly #sumWords = new Int32Array(this.#sum.buffer);
   readonly #lockPage: number;
@@ -51,7 +51,7 @@ export class PageHashes {
     this.#zeros = new Uint8Array(pageSize);
   }
 
-  /** Hashes as a snapshot has them: 8 bytes each, little-endian, page 1 first. `read` fills in all of them. */
+  /** Reads hashes as a snapshot stores them: 8 bytes each, little-endian, page 1 first. `read` fills the whole buffer. */
   static async read(pageSize: number, pages: number, read: (into: Buffer) => Promise<void>): Promise<PageHashes> {
     const result = new PageHashes(pageSize, pages);
     const bytes = Buffer.from(result.#hashes.buffer);
@@ -72,15 +72,17 @@ export class PageHashes {
     return this.#sum[0]!;
   }
 
+  /** The hash of a page, from 1; 0 for a page that was not set, lies past the end, or holds the lock bytes. */
   get(page: number): bigint {
     return this.#hashes[page - 1] ?? ABSENT;
   }
 
-  /** Records new content of a page; grows the reach when it lies past the end. */
+  /** Records new content of a page. A page past the end belongs to the database after the next `commit`. */
   set(page: number, content: Uint8Array): void {
     this.setHash(page, page === this.#lockPage ? ABSENT : hashPage(page, content));
   }
 
+  /** Records the hash of a page's new content; as `set`. */
   setHash(page: number, hash: bigint): void {
     if (page > this.#hashes.length) this.#grow(page);
     if (page === this.#lockPage) hash = ABSENT;
@@ -89,7 +91,7 @@ export class PageHashes {
     if (page > this.#reach) this.#reach = page;
   }
 
-  /** The hashes of pages that follow each other, from page `first` on: all of `hashes` from index `from` to before `to`. */
+  /** Records the hashes of consecutive pages, from page `first` on: those of `hashes` from index `from` to before `to`. */
   setHashes(first: number, hashes: BigUint64Array, from = 0, to = hashes.length): void {
     if (to <= from) return;
     const last = first + (to - from) - 1;
@@ -104,8 +106,8 @@ export class PageHashes {
   }
 
   /**
-   * Ends a transaction after which the database has `pages` pages. Pages past the end are dropped; a page inside that
-   * no frame ever held is zeros, as the file system would read it.
+   * Ends a transaction after which the database has `pages` pages. Pages past the end are dropped. A page before the end
+   * that was never set counts as zeros, as the file system would read it.
    */
   commit(pages: number): void {
     if (pages > this.#hashes.length) this.#grow(pages);
@@ -130,13 +132,13 @@ export class PageHashes {
     return copy;
   }
 
-  /** As bytes, 8 for each page, little-endian; good until a hash changes. */
+  /** As bytes, 8 for each page, little-endian. Valid until a hash changes. */
   toBytes(): Buffer {
     const bytes = Buffer.from(this.#hashes.buffer, 0, this.#pages * 8);
     return HOST_LITTLE ? bytes : Buffer.from(bytes).swap64();
   }
 
-  /** Takes hashes, as words, into the sum, or out of it. */
+  /** XORs hashes, as words, into the sum; a second time takes them out again. */
   #join(words: Int32Array): void {
     let [low, high] = [0, 0];
     for (let i = 0; i < words.length; i += 2) {
@@ -154,7 +156,7 @@ export class PageHashes {
   }
 }
 
-/** A checksum as people and JSON see it: sixteen hex digits. */
+/** A checksum as messages and JSON write it: sixteen lowercase hex digits. */
 export function formatChecksum(checksum: bigint): string {
   return checksum.toString(16).padStart(16, '0');
 }

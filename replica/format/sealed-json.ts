@@ -1,6 +1,6 @@
 /**
- * Our small control objects (claim, head, reports): JSON that people can read, sealed by a CRC-32 so that a changed
- * byte is an error and not a different fact.
+ * Small control objects (claim, head, reports): JSON that people can read, sealed by a CRC-32 so that a changed byte is an
+ * error instead of another value.
  *
  *     {"seawall":"head","version":1,"body":{…},"crc32":"89abcdef"}
  *
@@ -10,11 +10,12 @@
 import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, SeawallError } from '../terms/errors.ts';
 
-/** No control object is larger; reports are cut to fit. */
+/** Bytes of a control object, at most; reports are shortened to fit. */
 export const MAX_SEALED = 4 << 20;
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
+/** The bytes of a control object. */
 export function seal(kind: string, version: number, body: Json): Buffer {
   const open = JSON.stringify({ seawall: kind, version, body }).slice(0, -1);
   return Buffer.from(`${open},"crc32":"${hex(crc32(open))}"}`);
@@ -35,7 +36,7 @@ export function unseal(kind: string, version: number, bytes: Buffer, key: string
   return sealed.body;
 }
 
-/** Opens a sealed object of whatever kind and version. */
+/** Opens a sealed object of any kind and version. Throws `corrupt` (SEALED_…). */
 export function unsealAny(
   bytes: Buffer,
   key: string,
@@ -60,7 +61,7 @@ export function unsealAny(
   return { kind, version, body };
 }
 
-/** Reads the fields of a sealed body, each checked; unknown and missing fields are errors. */
+/** The fields of a sealed body, each checked against its type. Throws `corrupt` (SEALED_BODY) for unknown or missing fields. */
 export function fields<K extends string>(
   body: Json,
   key: string,

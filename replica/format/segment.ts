@@ -1,9 +1,9 @@
 /**
- * A WAL segment: a stretch of one WAL index, as one object.
+ * A WAL segment: a consecutive part of one WAL index, as one object.
  *
  * Layout: a skippable frame with our header, then the raw WAL bytes in the codec's blocks of at most 1 MiB (with LZ4,
- * one frame with a content checksum). The header carries a CRC-32 of itself and of everything behind it, so no byte
- * of the object can change unseen. docs/FORMAT.md gives every byte.
+ * one frame with a content checksum). The header carries a CRC-32 of itself and one of everything after it, so a change of
+ * any byte is detected. docs/FORMAT.md gives every byte.
  */
 import { crc32 } from '../runtime/crc32.ts';
 import { corrupt } from '../terms/errors.ts';
@@ -20,9 +20,9 @@ const SIGNATURE = Buffer.from('SEAWALLW');
 const VERSION = 1;
 const FIXED = 92;
 const MARK = 32;
-/** Commits remembered one by one in a segment's header; when there are more, the oldest marks are joined. */
+/** Commits that a segment's header lists, at most; if there are more, the oldest marks are joined. */
 export const MAX_MARKS = 4096;
-/** Raw bytes of a segment we write, at most; what a decoder will allocate for. */
+/** Raw bytes of a segment, at most; a decoder allocates no more. */
 export const MAX_SEGMENT_RAW = 64 << 20;
 export const MAX_SEGMENT_HEADER = SKIPPABLE_OVERHEAD + FIXED + MAX_MARKS * MARK + 4;
 /** Enough of an object's start to hold the header of any but the busiest segment. */
@@ -33,8 +33,8 @@ export interface Mark extends DatabaseState {
   /** The byte of the WAL file after the commit frame. */
   readonly offset: number;
   /**
-   * False inside a run that is replayed over later pages: a state there is no state the database ever had, and is
-   * never restored.
+   * False inside a run that is replayed over later pages: the database never had the states there, so they are never
+   * restored.
    */
   readonly restorable: boolean;
 }
@@ -48,7 +48,7 @@ export interface SegmentHeader {
   readonly rawLength: number;
   /** The state before this segment: after the last commit of everything older. */
   readonly before: DatabaseState;
-  /** Captured commits, oldest first; empty when a transaction runs on into the next segment. */
+  /** Captured commits, oldest first; empty if the segment holds only the middle of a transaction. */
   readonly marks: readonly Mark[];
   /** Whether the last byte is the end of a commit. */
   readonly endsOnCommit: boolean;
@@ -59,10 +59,14 @@ export function stateAfter(header: SegmentHeader): DatabaseState {
   return header.marks.at(-1) ?? header.before;
 }
 
-/** `tight`: as small as the codec can, which takes longer. */
+/** `tight`: as small as the codec can make it, which takes longer. */
 export type Packing = 'tight' | 'quick';
 
-/** Encodes a segment whole. `raw` is `header.rawLength` bytes of the WAL from `header.offset`. */
+/**
+ * Encodes a whole segment. `raw` is `header.rawLength` bytes of the WAL, from byte `header.offset` on.
+ *
+ * @throws RangeError for another length, or one outside 1 to {@link MAX_SEGMENT_RAW}
+ */
 export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec, packing: Packing = 'quick'): Buffer {
   if (raw.length !== header.rawLength || raw.length === 0 || raw.length > MAX_SEGMENT_RAW) {
     throw new RangeError(`a segment holds 1 to ${MAX_SEGMENT_RAW} raw bytes, not ${raw.length}`);
@@ -104,7 +108,7 @@ export function encodeSegment(header: SegmentHeader, raw: Buffer, codec: Codec, 
   return Buffer.concat([skippableHead(payload.length), payload, ...body]);
 }
 
-/** Where the frames begin in a block that itself begins at `at`. */
+/** Where the frames begin in the block that begins at byte `at` of the segment. */
 function framesFrom({ offset, pageSize }: SegmentHeader, at: number): FrameGrid {
   const size = frameSize(pageSize);
   const past = offset + at - WAL_HEADER_SIZE;
@@ -112,15 +116,15 @@ function framesFrom({ offset, pageSize }: SegmentHeader, at: number): FrameGrid 
 }
 
 export interface ParsedSegmentHeader extends SegmentHeader {
-  /** Where the compressed body begins in the object, and what it must be. */
+  /** The compressed body: its first byte in the object, its length, and its CRC-32. */
   readonly bodyStart: number;
   readonly bodyLength: number;
   readonly bodyCrc: number;
 }
 
 /**
- * Parses the header at the start of an object. Undefined when the object has none of ours (one of Litestream's).
- * With too few bytes, returns how many are needed.
+ * Parses the header at the start of an object. Undefined if it is another program's (Litestream's) and has no header. If
+ * `bytes` is too short, returns how many bytes are needed. Throws `corrupt` (SEGMENT_…, OBJECT_CUT_SHORT) or `unsupported`.
  */
 export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { readonly needs: number } | undefined {
   if (bytes.length < SKIPPABLE_OVERHEAD) throw corrupt('OBJECT_CUT_SHORT', `${bytes.length} bytes are no segment`);
@@ -180,13 +184,16 @@ export function parseSegmentHeader(bytes: Buffer): ParsedSegmentHeader | { reado
   };
 }
 
-/** Whether a segment is as it was written; of another program's, only decoding it tells. */
+/** Whether a segment matches the CRC in its header. True for another program's object, which only decoding can check. */
 export function isIntact(object: Buffer): boolean {
   const header = parseSegmentHeader(object);
   return header === undefined || ('bodyCrc' in header && crc32(object.subarray(header.bodyStart)) === header.bodyCrc);
 }
 
-/** Decodes one of our segments whole, into `into` when that is given and large enough: CRC first, then every block and the content checksum. */
+/**
+ * Decodes a whole segment: checks its CRC first, then decodes every block and checks the content checksum. The result is the
+ * start of `into`, which holds at least `header.rawLength` bytes. Throws `corrupt`.
+ */
 export function decodeSegment(
   object: Buffer,
   header: ParsedSegmentHeader,
@@ -214,7 +221,7 @@ export function decodeSegment(
   return raw;
 }
 
-/** True for an object that starts as something other than one of our frames (Litestream's own objects). */
+/** Whether an object starts with an LZ4 frame, as Litestream's own do, instead of a header of Seawall's. */
 export function startsForeign(bytes: Buffer): boolean {
   return bytes.readUInt32LE(0) === 0x184d2204;
 }

@@ -1,9 +1,9 @@
 /**
  * A snapshot's bytes: header frame, the database file in blocks, trailer frame.
  *
- * A block holds a fixed range of pages and is decoded alone. The trailer holds one hash per page, one entry per block,
- * and a footer of fixed size at the very end of the object, so that a reader with one ranged GET of the end knows
- * where everything lies. docs/FORMAT.md gives every byte.
+ * A block holds a fixed range of pages and is decoded by itself. The trailer holds one hash per page, one entry per block,
+ * and a footer of fixed size at the very end of the object, so that one ranged GET of the end tells a reader where
+ * everything lies. docs/FORMAT.md gives every byte.
  */
 import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, SeawallError } from '../terms/errors.ts';
@@ -25,20 +25,20 @@ const HAS_PARENT = 1;
 const HAS_FILE = 2;
 export const TABLE_ENTRY = 8;
 export const PAGE_HASH = 8;
-/** Read from an object's end to get the footer and, for databases up to a few GiB, the block table with it. */
+/** Bytes read from an object's end: the footer and, for databases up to a few GiB, the block table. */
 export const TRAILER_PROBE = 64 << 10;
 
-/** What a snapshot says of itself. */
+/** What a snapshot's header says. */
 export interface SnapshotFacts extends DatabaseState {
   readonly generation: string;
   /** The snapshot is the state at the end of index `index` − 1. */
   readonly index: number;
   readonly pageSize: number;
-  /** Why it was made: why its generation was started, or `compaction`, or `request`. At most 40 ASCII characters. */
+  /** Why the snapshot was made: why its generation began, or `compaction`, or `request`. At most 40 ASCII characters. */
   readonly reason: string;
   /** The generation that came before, for the first snapshot of one; else absent. */
   readonly parent?: string;
-  /** Permissions and owner of the database file, where they are known, so that a restore can bring them back. */
+  /** Permissions and owner of the database file, if known, so that a restore can set them. */
   readonly file?: FileOwner;
 }
 
@@ -78,10 +78,12 @@ export function pagesPerBlock(pageSize: number): number {
   return BLOCK_SIZE / pageSize;
 }
 
+/** Blocks of a snapshot that is written. */
 export function blockCount(pages: number, pageSize: number): number {
   return Math.ceil(pages / pagesPerBlock(pageSize));
 }
 
+/** The header frame, as it stands at the start of the object. @throws RangeError for a reason of more than 40 characters */
 export function encodeSnapshotHeader(facts: SnapshotFacts): Buffer {
   const reason = Buffer.from(facts.reason, 'latin1');
   if (reason.length > REASON_LENGTH)
@@ -102,6 +104,7 @@ export function encodeSnapshotHeader(facts: SnapshotFacts): Buffer {
   return Buffer.concat([skippableHead(HEADER_LENGTH), payload]);
 }
 
+/** Parses the header frame at the start of an object. Throws `corrupt` (SNAPSHOT_…, OBJECT_CUT_SHORT) or `unsupported`. */
 export function parseSnapshotHeader(bytes: Buffer): SnapshotFacts {
   if (bytes.length < SNAPSHOT_HEADER_LENGTH) throw corrupt('OBJECT_CUT_SHORT', `${bytes.length} bytes are no snapshot`);
   const length = parseSkippableHead(bytes, HEADER_LENGTH);
@@ -150,14 +153,14 @@ export function encodeTrailer(
   return [skippableHead(hashes.length + table.length + FOOTER_LENGTH), hashes, table, footer];
 }
 
-/** Refuses databases whose trailer would not fit in a skippable frame: about 2 TiB at 4 KiB pages. */
+/** Throws `unsupported` (DATABASE_TOO_LARGE) if the trailer would not fit into a skippable frame: above about 2 TiB of 4 KiB pages. */
 export function checkSnapshotSize(pages: number, pageSize: number): void {
   if (pages * PAGE_HASH + blockCount(pages, pageSize) * TABLE_ENTRY + FOOTER_LENGTH > MAX_SKIPPABLE) {
     throw new SeawallError('unsupported', 'DATABASE_TOO_LARGE', `a database of ${pages} pages is beyond this format`);
   }
 }
 
-/** True when an object's last bytes are those of our footer; objects of Litestream's have none. */
+/** Whether an object's last bytes are a footer of Seawall's; Litestream's objects have none. */
 export function endsWithFooter(end: Buffer): boolean {
   return end.length >= FOOTER_LENGTH && end.subarray(-FOOTER_LENGTH, -FOOTER_LENGTH + 8).equals(FOOTER_SIGNATURE);
 }
@@ -200,7 +203,10 @@ export function parseFooter(end: Buffer, size: number): SnapshotFooter {
   return parsed;
 }
 
-/** Parses the block table and checks it against the footer and the place the blocks must fill. */
+/**
+ * Parses the block table, and checks it against the footer and the bytes that the blocks must fill. `firstBlock` is the
+ * offset of the first block, `epilogue` the bytes after the last one. Throws `corrupt` (SNAPSHOT_TABLE…).
+ */
 export function parseTable(table: Buffer, footer: SnapshotFooter, firstBlock: number, epilogue: number): BlockEntry[] {
   if (crc32(table) !== footer.tableCrc) throw corrupt('SNAPSHOT_TABLE_CRC', 'the block table does not match its CRC');
   const blocks: BlockEntry[] = [];

@@ -1,6 +1,6 @@
 /**
- * XXH64 of single pages and XXH32 of any bytes, without waiting: `require('seawall')` needs every module to be ready as
- * soon as it is loaded, so nothing here is compiled asynchronously.
+ * XXH64 of single pages and XXH32 of any bytes. Both are ready as soon as the module is loaded, because `require('seawall')`
+ * cannot wait: nothing here is compiled asynchronously.
  *
  * Source: xxhash_spec.md of the xxHash project. The inner loops are those of block-program.wat, in memory of their own.
  */
@@ -8,9 +8,9 @@ import { isPageSize } from '../wal/format.ts';
 import { newBlockProgram } from './lz4/block-program.ts';
 
 const { hash, stripes, memory: area } = newBlockProgram();
-/** Eight bytes for a result or sixteen for the sums of XXH32; what is hashed lies behind them. */
+/** Offset of the bytes to hash. Before it lie the result (8 bytes) or the sums of XXH32 (16 bytes). */
 const DATA = 64;
-/** Bytes hashed in one go. The largest page is as long. */
+/** Bytes hashed by one call, at most: the size of the largest page. */
 const MOST_AT_ONCE = 64 << 10;
 area.grow(1);
 const memory = Buffer.from(area.buffer);
@@ -30,7 +30,7 @@ export function hashPage(page: number, content: Uint8Array): bigint {
   return sums.getBigUint64(0, true);
 }
 
-/** XXH32, as the LZ4 frame format uses it. */
+/** XXH32 of some bytes, as an unsigned 32-bit number. `seed` is one, too; the LZ4 frame format uses 0. */
 export function xxh32(bytes: Uint8Array, seed: number): number {
   return new Xxh32(seed).update(bytes).digest();
 }
@@ -40,14 +40,14 @@ const PRIME_2 = 0x85ebca77;
 const PRIME_3 = 0xc2b2ae3d;
 const PRIME_4 = 0x27d4eb2f;
 const PRIME_5 = 0x165667b1;
-/** Bytes that are taken in together. */
+/** Bytes that XXH32 processes together. */
 const STRIPE = 16;
 
 /** XXH32 of bytes that come in pieces. */
 export class Xxh32 {
   readonly #seed: number;
   readonly #sums: Int32Array;
-  /** What is left of the pieces so far: less than a stripe. */
+  /** The end of the pieces so far that does not fill a stripe. */
   readonly #rest = Buffer.alloc(STRIPE);
   #restLength = 0;
   #length = 0;
@@ -66,12 +66,12 @@ export class Xxh32 {
       this.#rest.set(piece.subarray(0, at), this.#restLength);
       this.#restLength += at;
       if (this.#restLength < STRIPE) return this;
-      this.#takeIn(this.#rest);
+      this.#process(this.#rest);
       this.#restLength = 0;
     }
     while (piece.length - at >= STRIPE) {
       const length = Math.min(piece.length - at, MOST_AT_ONCE) & -STRIPE;
-      this.#takeIn(piece.subarray(at, at + length));
+      this.#process(piece.subarray(at, at + length));
       at += length;
     }
     this.#rest.set(piece.subarray(at));
@@ -79,7 +79,7 @@ export class Xxh32 {
     return this;
   }
 
-  /** The hash of all pieces so far, as an unsigned number. */
+  /** The hash of all pieces so far, as an unsigned 32-bit number. More pieces may follow. */
   digest(): number {
     const [a, b, c, d] = this.#sums as unknown as readonly [number, number, number, number];
     let hash =
@@ -101,8 +101,8 @@ export class Xxh32 {
     return (hash ^ (hash >>> 16)) >>> 0;
   }
 
-  /** Takes in whole stripes, at most {@link MOST_AT_ONCE} bytes. */
-  #takeIn(bytes: Uint8Array): void {
+  /** Processes whole stripes, at most {@link MOST_AT_ONCE} bytes. */
+  #process(bytes: Uint8Array): void {
     for (const [i, sum] of this.#sums.entries()) sums.setInt32(4 * i, sum, true);
     memory.set(bytes, DATA);
     stripes(DATA, DATA + bytes.length, 0);

@@ -1,13 +1,13 @@
-/** Unpacks LZ4 blocks, as our snapshots and segments, frames of others and LTX files have them. */
+/** Decodes LZ4 blocks: those of Seawall's segments and snapshots, of other programs' LZ4 frames, and of LTX files. */
 import { corrupt } from '../../terms/errors.ts';
 import { unpackLz4 } from '../block-buffer.ts';
 
-/** In a block's size word: its data is the raw bytes. */
+/** Bit of a block's size word: the data is stored raw. */
 export const STORED_RAW = 0x8000_0000;
 
 /**
- * Decodes one stored block that must yield exactly `rawLength` bytes, to the start of `into` where that is given; else
- * what comes may be a part of `stored`. Where `into` is the block room, the room is what comes.
+ * Decodes one stored block (size word and data). Throws `corrupt` unless it decodes to exactly `rawLength` bytes. If `into`
+ * is given, the result is its start, also if that is the block buffer; if not, the result may be a part of `stored`.
  */
 export function lz4DecodeBlock(stored: Buffer, rawLength: number, into?: Buffer): Buffer {
   const word = stored.readUInt32LE(0);
@@ -18,12 +18,15 @@ export function lz4DecodeBlock(stored: Buffer, rawLength: number, into?: Buffer)
   return exactly(lz4BlockData(stored.subarray(4), word >= STORED_RAW, rawLength, into), rawLength);
 }
 
-/** Decodes the data of a compressed block, without any framing, that must yield exactly `rawLength` bytes. */
+/** Decodes the data of a compressed block, without a size word. Throws `corrupt` unless it decodes to exactly `rawLength` bytes. */
 export function lz4UnpackBlock(data: Buffer, rawLength: number): Buffer {
   return exactly(lz4BlockData(data, false, rawLength), rawLength);
 }
 
-/** What a block's data yields: `mostRaw` bytes or fewer where it is compressed. Throws `corrupt`. */
+/**
+ * Decodes a block's data. A compressed block decodes to at most `mostRaw` bytes, or throws `corrupt` (LZ4_BLOCK); a raw one
+ * is returned whatever its length. The result is the start of `into` if it fits there.
+ */
 export function lz4BlockData(data: Buffer, storedRaw: boolean, mostRaw: number, into?: Buffer): Buffer {
   if (storedRaw) {
     if (into === undefined || data.length > mostRaw) return data;

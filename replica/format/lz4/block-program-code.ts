@@ -1,4 +1,4 @@
-/** What block-program.wat is assembled to; a test compares the two. */
+/** The assembled block-program.wat, in base64. A test assembles the source and compares the two. */
 export const CODE =
   'AGFzbQEAAAABKgZgA39/fwF/YAR/f39/AX9gAn5+AX5gBX9/f35/AGACf38Bf2ADf39/AAMIBwABAgIDBAUFAwEAAQYGAX8BQQALByQEBm1lbW9yeQIA' +
   'BnVucGFjawABBGhhc2gABAdzdHJpcGVzAAYKkggHNQEBfwNAIAAgAU8EQEF/DwsgAC0AACEDIABBAWohACACIANqIQIgA0H/AUYNAAsgACQAIAIL5wMB' +

@@ -15,7 +15,7 @@ export interface BlockProgram {
   readonly stripes: (at: number, end: number, sums: number) => void;
 }
 
-/** The types of WebAssembly come only with those of browsers. */
+/** The parts of WebAssembly that are used: its types come only with TypeScript's browser library. */
 const { WebAssembly } = globalThis as unknown as {
   readonly WebAssembly: {
     readonly Module: new (code: Uint8Array) => object;
@@ -25,7 +25,7 @@ const { WebAssembly } = globalThis as unknown as {
 
 const compiled = new WebAssembly.Module(Buffer.from(CODE, 'base64'));
 
-/** Synchronous: the program has about a kilobyte. */
+/** A new instance with memory of its own. Synchronous, because the program has about a kilobyte. */
 export function newBlockProgram(): BlockProgram {
   return new WebAssembly.Instance(compiled).exports as BlockProgram;
 }

@@ -1,30 +1,31 @@
-/** Writes an LZ4 block, after room for its size word: sequences of literals and a match, then the last literals. */
+/** Writes an LZ4 block behind 4 bytes for its size word: sequences of literals and a match, then the last literals. */
 
-const ROOM = 4;
+/** Bytes of a block's size word, which the caller fills in. */
+const SIZE_WORD = 4;
 const MIN_MATCH = 4;
 
-/** Runs of literals above this are copied as a whole. */
+/** Bytes up to which a run of literals is copied byte by byte; longer runs are copied by one call. */
 const SHORT_RUN = 32;
 
 let scratch = new Uint8Array(0);
 
-/** Writers share their memory: one must have ended before the next is made. */
+/** Writers share one buffer: `end()` must be called before the next writer is made. */
 export class BlockWriter {
   readonly #raw: Uint8Array;
   readonly #out: Uint8Array;
-  #length = ROOM;
+  #length = SIZE_WORD;
   /** Raw bytes before this are written. */
   #written = 0;
 
   constructor(raw: Uint8Array) {
-    // What no match shortens takes one length byte for each 255 literals.
-    const most = ROOM + raw.length + Math.ceil(raw.length / 255) + 16;
+    // Without a match, each 255 literals take one length byte.
+    const most = SIZE_WORD + raw.length + Math.ceil(raw.length / 255) + 16;
     if (scratch.length < most) scratch = new Uint8Array(most);
     this.#raw = raw;
     this.#out = scratch;
   }
 
-  /** Where a match that was found at `at` can begin at the earliest. */
+  /** The earliest byte at which the match found at `at` can begin: it is extended backward over equal bytes. */
   backward(at: number, distance: number): number {
     const raw = this.#raw;
     const least = Math.max(this.#written, distance);
@@ -32,7 +33,7 @@ export class BlockWriter {
     return at;
   }
 
-  /** The literals before `start`, and a match there. */
+  /** Writes the literals before `start`, and a match of `length` bytes there that repeats those `distance` bytes before. */
   sequence(start: number, distance: number, length: number): void {
     const out = this.#out;
     const more = length - MIN_MATCH;
@@ -43,7 +44,7 @@ export class BlockWriter {
     this.#written = start + length;
   }
 
-  /** Room and block, with the literals that are left. */
+  /** Writes the remaining literals. Returns a copy of the block, with 4 bytes for the size word before it. */
   end(): Uint8Array {
     this.#literals(this.#raw.length, 0);
     return this.#out.slice(0, this.#length);

@@ -1,8 +1,8 @@
 /**
- * LZ4 frames (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md), framed here by hand around a block codec,
- * because a block must be addressable: it is fetched, checked, decoded and copied alone.
+ * LZ4 frames (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md). The frame is written here around a block codec,
+ * because each block must be addressable: it is fetched, checked, decoded and copied by itself.
  *
- * Written: one frame an object, independent blocks of at most 1 MiB, no block checksums (Litestream's reader
+ * Written: one frame for each object, independent blocks of at most 1 MiB, no block checksums (Litestream's reader
  * miscomputes them), a content checksum on segments. Read: any frame with independent blocks.
  */
 import { compress } from 'lz4-wasm-nodejs';
@@ -36,7 +36,7 @@ export function lz4Prologue(contentChecksum: boolean): Buffer {
   return bytes;
 }
 
-/** The bytes that close a frame; with XXH32 of all raw bytes where the prologue promised one. */
+/** The bytes that close a frame, with the XXH32 of all raw bytes if the prologue promised one. */
 export function lz4Epilogue(contentChecksum?: number): Buffer {
   if (contentChecksum === undefined) return END_MARK;
   const bytes = Buffer.alloc(8);
@@ -45,12 +45,12 @@ export function lz4Epilogue(contentChecksum?: number): Buffer {
 }
 
 /**
- * One block as stored: its size word and its data, raw where compression does not pay. Where the block is of WAL
- * frames in which pages come again, and `frames` tells where those are, it is packed tighter, and takes longer.
+ * One block as stored: its size word and its data, raw if compression saves nothing. If `frames` tells where the WAL frames
+ * begin and a page has several versions in the block, it is packed tighter, which takes longer.
  */
 export function lz4EncodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer {
   const former = frames && formerFrames(raw, frames);
-  // Either has 4 bytes in front of the block.
+  // Both encoders leave 4 bytes for the size word before the block.
   const packed = frames && former ? packFrames(raw, frames, former) : compress(raw);
   const stored = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
   if (stored.length - 4 < raw.length) {
@@ -63,7 +63,7 @@ export function lz4EncodeBlock(raw: Uint8Array, frames?: FrameGrid): Buffer {
   return bytes;
 }
 
-/** Decodes the LZ4 frame that a stream begins with, and lets go of the stream. Throws as {@link lz4DecodeFrame}. */
+/** Decodes the LZ4 frame at the start of a stream, and ends the stream. Throws as {@link lz4DecodeFrame} does. */
 export async function* lz4DecodeStream(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const source = new ByteSource(stream);
   try {
@@ -74,8 +74,9 @@ export async function* lz4DecodeStream(stream: AsyncIterable<Buffer>): AsyncGene
 }
 
 /**
- * Decodes the one LZ4 frame that `source` stands at (skippable frames before it are passed over), block by block.
- * Verifies header, block and content checksums where the frame has them. Throws `corrupt` (LZ4_…) or `unsupported`.
+ * Decodes the next LZ4 frame of `source`, block by block; skippable frames before it are passed over. Verifies the header
+ * checksum, and the block and content checksums that the frame has. Throws `corrupt` (LZ4_…, OBJECT_CUT_SHORT) or
+ * `unsupported` (LZ4_LINKED).
  */
 export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer> {
   let magic = (await source.take(4)).readUInt32LE(0);
@@ -93,7 +94,11 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
     throw corrupt('LZ4_FLAGS', `unknown LZ4 frame flags 0x${flags.toString(16)}`);
   }
   if ((flags & FLAG_INDEPENDENT) === 0 || (flags & FLAG_DICTIONARY) !== 0) {
-    throw new SeawallError('unsupported', 'LZ4_LINKED', 'LZ4 frames with linked blocks or dictionaries are not read');
+    throw new SeawallError(
+      'unsupported',
+      'LZ4_LINKED',
+      'this release does not read LZ4 frames with linked blocks or dictionaries',
+    );
   }
   const size = (flags & FLAG_CONTENT_SIZE) === 0 ? Buffer.alloc(0) : await source.take(8);
   const descriptor = Buffer.concat([first, size]);
@@ -107,7 +112,8 @@ export async function* lz4DecodeFrame(source: ByteSource): AsyncGenerator<Buffer
     const word = (await source.take(4)).readUInt32LE(0);
     if (word === 0) break;
     const length = (word & ~STORED_RAW) >>> 0;
-    if (length > blockMaximum) throw corrupt('LZ4_BLOCK_SIZE', `a block of ${length} bytes, above ${blockMaximum}`);
+    if (length > blockMaximum)
+      throw corrupt('LZ4_BLOCK_SIZE', `a block has ${length} bytes, more than the frame's maximum of ${blockMaximum}`);
     const data = await source.take(length);
     if ((flags & FLAG_BLOCK_CHECKSUM) !== 0 && (await source.take(4)).readUInt32LE(0) !== xxh32(data, 0)) {
       throw corrupt('LZ4_BLOCK_CHECKSUM', 'a block does not match its checksum');

@@ -20,22 +20,22 @@ export interface FrameGrid {
   readonly size: number;
 }
 
-/** As far as a match reaches back. */
+/** Bytes that a match reaches back, at most. */
 const WINDOW = 65_535;
 const MIN_MATCH = 4;
-/** The format's end of a block: so many bytes are literals, and so many before the end no match begins any more. */
+/** The format's rules for the end of a block: the last bytes are literals, and the last match begins 12 bytes before the end or earlier. */
 const LAST_LITERALS = 5;
 const LAST_START = 12;
 
 /** A match of this length is taken without looking for a longer one. */
 const LONG = 32;
-/** Inside matches every so many bytes a place is remembered; matches are extended backward to what lies between. */
+/** Inside a match, only every third place is remembered; extending matches backward reaches those between. */
 const REMEMBER_EVERY = 3;
-/** After 2^n places without a match every second one is tried, after twice as many every third, and so on. */
+/** After 2^6 places without a match only every second place is tried, after twice as many every third, and so on. */
 const PATIENCE = 6;
 /** How far an insertion into a cell pointer array moves the rest of it. */
 const POINTER = 2;
-/** A match so near the distance of the former version is taken for that version with something inserted. */
+/** Bytes: a match at nearly the former version's distance counts as that version with something inserted. */
 const NEARBY = 256;
 
 const HASH_BITS = 15;
@@ -43,8 +43,8 @@ const HASH_BITS = 15;
 const places = new Int32Array(1 << HASH_BITS);
 
 /**
- * For each frame, how many bytes back the same page's former frame begins; 0 where the block has none in reach.
- * Undefined when that is so of all frames.
+ * For each frame of a block, how many bytes before it the same page's former frame begins; 0 if there is none within 64 KiB.
+ * Undefined if no frame has one.
  */
 export function formerFrames(raw: Uint8Array, { first, size }: FrameGrid): Uint16Array | undefined {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.length);
@@ -62,12 +62,12 @@ export function formerFrames(raw: Uint8Array, { first, size }: FrameGrid): Uint1
   return any ? back : undefined;
 }
 
-/** The length and distance of the match that {@link find} found; length 0 where there is none. */
+/** The result of {@link find}: length and distance of the match, or length 0. It is reused to spare an object for each call. */
 const found = { length: 0, distance: 0 };
 
 /**
- * Encodes a block, after 4 bytes for its size word. `former` is what {@link formerFrames} told of it. The same input
- * gives the same output.
+ * Encodes a block behind 4 bytes for its size word. `former` is the result of {@link formerFrames} for the block. The same
+ * input gives the same output.
  */
 export function packFrames(raw: Uint8Array, { first, size }: FrameGrid, former: Uint16Array): Uint8Array {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.length);
@@ -107,7 +107,7 @@ export function packFrames(raw: Uint8Array, { first, size }: FrameGrid, former: 
   return writer.end();
 }
 
-/** Finds the longest match at a place, and remembers the place. */
+/** Finds the longest match at a place, stores it in {@link found}, and remembers the place. */
 function find(view: DataView, at: number, former1: number, former2: number): void {
   const four = view.getInt32(at, true);
   const hash = hashOf(four);
@@ -137,7 +137,7 @@ function find(view: DataView, at: number, former1: number, former2: number): voi
   found.distance = distance;
 }
 
-/** Bytes from `at` that equal those `distance` before; 0 when they are too few. */
+/** How many bytes from `at` on equal those `distance` bytes before; 0 if they are too few for a match. */
 function matchLength(view: DataView, at: number, distance: number, four: number): number {
   if (view.getInt32(at - distance, true) !== four) return 0;
   const end = view.byteLength - LAST_LITERALS;

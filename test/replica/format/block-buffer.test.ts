@@ -1,4 +1,4 @@
-/** The program that unpacks blocks and hashes pages: it is what its source says, and does what LZ4 and XXH64 are. */
+/** The WebAssembly program that unpacks blocks and hashes pages: it matches its source, and computes LZ4 and XXH64. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -13,25 +13,25 @@ import { rerunnable, Seeded, seeds } from '../../history/seeded.ts';
 
 const FILE = 'test/replica/format/block-buffer.test.ts';
 
-test('the code is what the source is assembled to', async () => {
+test('the code matches its assembled source', async () => {
   const name = 'block-program.wat';
   const source = readFileSync(new URL(`../../../replica/format/lz4/${name}`, import.meta.url), 'utf8');
   const { buffer } = (await assembler()).parseWat(name, source).toBinary({});
   assert.equal(CODE, Buffer.from(buffer).toString('base64'));
 });
 
-test('a room for a block of ours stays where it is while one is unpacked', () => {
-  const room = blockBuffer(BLOCK_SIZE);
+test('the block buffer stays in place while a block is unpacked into it', () => {
+  const buffer = blockBuffer(BLOCK_SIZE);
   unpackLz4(Buffer.alloc(BLOCK_SIZE + Math.ceil(BLOCK_SIZE / 255) + 16), BLOCK_SIZE);
-  assert.equal(room.length, BLOCK_SIZE);
+  assert.equal(buffer.length, BLOCK_SIZE);
   const raw = new Seeded(3100).text(BLOCK_SIZE);
   const stored = lz4EncodeBlock(raw);
-  const found = lz4DecodeBlock(stored, raw.length, room);
-  assert.equal(found.buffer, room.buffer);
-  assert.ok(room.equals(raw));
+  const found = lz4DecodeBlock(stored, raw.length, buffer);
+  assert.equal(found.buffer, buffer.buffer);
+  assert.ok(buffer.equals(raw));
 });
 
-/** Straight down from the description of the format. */
+/** Written directly from the description of the format. */
 function unpackedSlowly(data: Uint8Array, most: number): Buffer | undefined {
   const raw: number[] = [];
   let at = 0;
@@ -95,7 +95,7 @@ test('matches of any distance and length, and literals of any number', () => {
   }
 });
 
-test('what an encoder made comes back; what was damaged is refused, or is what it says now', async () => {
+test('an encoded block round trips; a damaged one is refused, or decodes to what its bytes say', async () => {
   for (const seed of seeds(2, 3300)) {
     await rerunnable(seed, FILE, () => {
       const random = new Seeded(seed);
@@ -114,7 +114,7 @@ test('what an encoder made comes back; what was damaged is refused, or is what i
   }
 });
 
-test('a block that is longer than any can be is not even looked at; one of the largest is unpacked', () => {
+test('a block longer than any valid one is refused; one of the largest size is unpacked', () => {
   assert.equal(unpackLz4(Buffer.alloc(64 << 20), BLOCK_SIZE), undefined);
   assert.equal(unpackLz4(Buffer.alloc(0), BLOCK_SIZE), undefined);
   const raw = new Seeded(3400).noise(4 << 20);
@@ -123,16 +123,16 @@ test('a block that is longer than any can be is not even looked at; one of the l
   assert.ok(unpackLz4(large, 4 << 20)!.equals(raw));
 });
 
-test('the hashes are those of the pages, whatever their size and number', () => {
+test('the hashes equal those of the single pages, for every page size and number', () => {
   const random = new Seeded(3500);
   for (let pageSize = 512; pageSize <= 65536; pageSize *= 2) {
     for (const first of [1, 2 ** 31 - 1, 2 ** 32 - 2]) {
       const count = random.range(1, BLOCK_SIZE / pageSize);
-      const room = blockBuffer(count * pageSize);
-      random.noise(room.length).copy(room);
+      const buffer = blockBuffer(count * pageSize);
+      random.noise(buffer.length).copy(buffer);
       const hashes = hashBlockBuffer(first, pageSize, count);
       for (let i = 0; i < count; i++) {
-        const page = room.subarray(i * pageSize, (i + 1) * pageSize);
+        const page = buffer.subarray(i * pageSize, (i + 1) * pageSize);
         assert.equal(hashes[i], hashPage(first + i, page), `page ${first + i} of ${pageSize} bytes`);
       }
     }

@@ -44,7 +44,7 @@ test('blocks of any content and length round trip, and their length is known wit
   }
 });
 
-test('a block never decodes to another length than asked', () => {
+test('a block never decodes to a length other than the one requested', () => {
   for (const name of ['lz4', 'zstd'] as const) {
     const codec = codecNamed(name);
     const raw = new Seeded(1).text(5000);
@@ -107,7 +107,7 @@ test('every truncation of a frame is an error', async () => {
   }
 });
 
-test('flipped bits of a frame with checksums are errors; without, they never crash, hang or grow', async () => {
+test('flipped bits in a frame with checksums are errors; without checksums, they never crash, hang or exceed the block size', async () => {
   const random = new Seeded(3400);
   const raw = Buffer.concat([random.text(2000), random.noise(500)]);
   const checked = frame(raw, { blockChecksum: true, contentChecksum: true, contentSize: true });
@@ -125,7 +125,7 @@ test('flipped bits of a frame with checksums are errors; without, they never cra
   }
 });
 
-test('a block that claims to expand beyond reason is refused before memory is taken', async () => {
+test('a block that claims to expand beyond the maximum is refused before memory is allocated', async () => {
   // Token 15/15, then length bytes of 255: claims megabytes.
   const data = Buffer.concat([Buffer.from([0x1f, 0x61, 1, 0]), Buffer.alloc(60_000, 255), Buffer.from([0])]);
   const descriptor = Buffer.from([0x60, 0x40]);

@@ -1,4 +1,4 @@
-/** Decoders trust nothing: any cut and any changed bit is a named error, or provably does not matter. */
+/** Decoders trust nothing: every truncation and every flipped bit is a named error, or does not change the result. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';

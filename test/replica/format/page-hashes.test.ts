@@ -36,7 +36,7 @@ test('test vectors', () => {
   assert.equal(formatChecksum(database.checksum), 'c98ce77f47395082');
 });
 
-test('two pages swapped, a page moved, a bit flipped: each is another checksum', () => {
+test('swapped pages, a moved page, a flipped bit: each gives another checksum', () => {
   const random = new Seeded(3500);
   const pages = Array.from({ length: 20 }, () => random.noise(512));
   const { checksum } = fromScratch(512, pages);
@@ -56,7 +56,7 @@ test('two pages swapped, a page moved, a bit flipped: each is another checksum',
   assert.notEqual(fromScratch(512, [pages[0]!, ...pages]).checksum, checksum);
 });
 
-test('updates, growth and shrinkage give the same as computing all anew', async () => {
+test('updates, growth and shrinkage give the same checksum as hashing every page again', async () => {
   for (const seed of seeds(30, 3600)) {
     await rerunnable(seed, FILE, async () => {
       const random = new Seeded(seed);
@@ -88,7 +88,7 @@ test('updates, growth and shrinkage give the same as computing all anew', async 
   }
 });
 
-test('a page that comes back after the database shrank and grew again without it is zeros', () => {
+test('a page counts as zeros if the database shrank, grew again and did not write it', () => {
   const hashes = fromScratch(512, [counted(512), counted(512), counted(512)]);
   hashes.commit(1);
   hashes.commit(3);

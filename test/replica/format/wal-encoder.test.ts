@@ -1,4 +1,4 @@
-/** The encoder that knows WAL frames: what it writes is LZ4 to every reader, the same for the same input, and small. */
+/** The encoder that knows WAL frames: its output is valid LZ4 for every reader, deterministic, and small. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -123,7 +123,7 @@ function decodeToTheLetter(data: Buffer, rawLength: number): Buffer {
   }
 }
 
-test('what it packs is what decoders make of it, and keeps to the format', () => {
+test('packed blocks round trip, and follow every rule of the format', () => {
   fc.assert(
     fc.property(blocks, (block) => {
       const packed = pack(block);
@@ -146,13 +146,13 @@ test('stock lz4 decodes what it packs', () => {
   assert.ok(unpacked.equals(Buffer.concat(some.map(({ raw }) => raw))));
 });
 
-test('the same block is packed the same, whatever was packed before', () => {
+test('the same block gives the same bytes, whatever was packed before', () => {
   const some = fc.sample(blocks, { numRuns: 40, seed: 4200 });
   const once = some.map(pack);
   for (const [i, block] of [...some.entries()].reverse()) assert.ok(pack(block).equals(once[i]!));
 });
 
-test('a further version of a page costs little more than what is new in it, as far back as LZ4 reaches', () => {
+test('another version of a page costs little more than its changed bytes, within the reach of LZ4', () => {
   const random = new Seeded(4300);
   for (const pageSize of [512, 1024, 2048, 4096, 8192, 16_384, 32_768]) {
     const size = pageSize + 24;
@@ -197,7 +197,7 @@ function busyWal(pageSize: number): Buffer {
   return wal;
 }
 
-test('a segment of small commits is packed tighter, and is the same WAL, wherever it begins', () => {
+test('a segment of small commits is packed tighter and decodes to the same WAL, at any offset', () => {
   const pageSize = 4096;
   const size = pageSize + 24;
   const wal = busyWal(pageSize);
@@ -217,7 +217,7 @@ test('a segment of small commits is packed tighter, and is the same WAL, whereve
   }
 });
 
-test('a block of pages that do not come again is left to the library', () => {
+test('a block without repeated pages is left to the library', () => {
   const random = new Seeded(4400);
   const grid = { first: 0, size: 4120 };
   const pages = Array.from({ length: 200 }, (_, i) => Buffer.concat([Buffer.from([0, 0, 0, i]), random.text(4116)]));
