@@ -1,6 +1,6 @@
 /**
  * CRC-64/ISO (polynomial x⁶⁴ + x⁴ + x³ + x + 1, reflected, all ones at the start and inverted at the end), in halves of
- * 32 bits. The polynomial's few low terms spare the tables: a word that leaves the register comes back as itself,
+ * 32 bits. The polynomial has few low terms, so no tables are needed: a word that leaves the register is XORed in again,
  * shifted by 0, 1, 3 and 4.
  */
 export class Crc64 {

@@ -39,12 +39,12 @@ export interface LtxHeader {
   readonly time: number;
   /** Whether database checksums are recorded; Litestream 0.5 records none. */
   readonly tracksChecksum: boolean;
-  /** The database checksum before the file is applied; 0 for snapshots and where none is recorded. */
+  /** The database checksum before the file is applied; 0 for snapshots, and if none is recorded. */
   readonly before: bigint;
 }
 
 export interface LtxTrailer {
-  /** The database checksum after the file is applied; 0 where none is recorded. */
+  /** The database checksum after the file is applied; 0 if none is recorded. */
   readonly after: bigint;
   readonly fileChecksum: bigint;
 }
@@ -57,7 +57,7 @@ export function parseLtxHeader(bytes: Buffer): LtxHeader {
   const magic = bytes.toString('latin1', 0, 4);
   const flags = bytes.readUInt32BE(4);
   if (magic.startsWith('LTX') && magic !== MAGIC) throw unknown('LTX_VERSION', `LTX format ${JSON.stringify(magic)}`);
-  if (magic !== MAGIC) throw corrupt('LTX_HEADER', 'does not begin like an LTX file');
+  if (magic !== MAGIC) throw corrupt('LTX_HEADER', 'the object does not begin like an LTX file');
   if ((flags & ~FLAG_NO_DATABASE_CHECKSUM) !== 0) throw unknown('LTX_VERSION', `LTX flags 0x${flags.toString(16)}`);
   if (bytes.subarray(RESERVED, LTX_HEADER_SIZE).some((byte) => byte !== 0)) {
     throw unknown('LTX_VERSION', 'an LTX header with fields this release does not know');
@@ -99,7 +99,7 @@ export function parseLtxTrailer(bytes: Buffer, header: Pick<LtxHeader, 'tracksCh
   return { after, fileChecksum };
 }
 
-/** A CRC as LTX records it: one bit is always set, so that none is 0. */
+/** A CRC as LTX records it: its highest bit is always set, so no recorded CRC is 0. */
 export function recorded(crc: bigint): bigint {
   return crc | CHECKSUM_FLAG;
 }
@@ -111,11 +111,12 @@ export function checksumStep(sum: bigint, page: number, content: Uint8Array): bi
   return recorded(sum ^ new Crc64().update(number).update(content).digest());
 }
 
-/** The most bytes that a page of this size packs to. */
+/** The most bytes that an LZ4 block of one page has. */
 export function packedBound(pageSize: number): number {
   return pageSize + Math.ceil(pageSize / 255) + 16;
 }
 
+/** Appends an unsigned varint (base 128, low bits first). */
 export function appendVarint(bytes: number[], value: number): void {
   while (value >= 0x80) {
     bytes.push((value % 0x80) | 0x80);

@@ -1,8 +1,8 @@
 /**
- * The states that a set of LTX files can make, and which files make one.
+ * The states that can be made from a set of LTX files, and the files that make each one.
  *
- * A state is named by its last transaction. It can be made if files lead to it from transaction 1 on without a hole;
- * they may overlap, since a file's pages are those after its last transaction.
+ * A state is named by its last transaction. It can be made if files cover transactions 1 to that one without a gap. They
+ * may overlap, because a file holds the pages as they are after its last transaction.
  */
 import { corrupt, point } from '../terms/errors.ts';
 import type { Store } from '../store/store.ts';
@@ -13,7 +13,7 @@ import { readLtxHeader } from './reader.ts';
 /** A state that can be made. */
 export interface LtxState {
   readonly txid: number;
-  /** Of all files that end there the one of the lowest level: it has the time at which the state was captured. */
+  /** Of the files that end with this transaction, the one of the lowest level: it has the time of capture. */
   readonly file: LtxRef;
 }
 
@@ -26,7 +26,7 @@ export interface LtxHistory {
   readonly last: number;
 }
 
-/** Lists a replica's LTX files; undefined when there is none. */
+/** Lists a replica's LTX files. Undefined if there are none. */
 export async function loadLtxHistory(store: Store): Promise<LtxHistory | undefined> {
   const { files, foreign } = await listLtx(store);
   return files.length === 0 ? undefined : ltxHistory(files, foreign);
@@ -50,7 +50,7 @@ function ltxHistory(files: readonly LtxRef[], foreign: readonly string[] = []): 
   return { files, foreign, states, last: byEnd.at(-1)?.max ?? 0 };
 }
 
-/** The newest state. Throws `corrupt` (LTX_GAP) when files that are newer do not continue it. */
+/** The newest state. Throws `corrupt` (LTX_GAP) if newer files do not continue it. */
 export function latestState(history: LtxHistory): LtxState {
   const state = history.states.at(-1);
   if (state?.txid === history.last) return state;
@@ -66,14 +66,14 @@ export function latestState(history: LtxHistory): LtxState {
   );
 }
 
-/** When a state was captured, milliseconds since 1970: what its file says. */
+/** When a state was captured, milliseconds since 1970, as its file records it. One small read. */
 export async function stateTime(store: Store, state: LtxState): Promise<number> {
   return (await readLtxHeader(store, state.file)).time;
 }
 
 /**
- * The state as it was at a time. Throws `point` where it cannot be told: before the first state, or where several
- * transactions were merged into one file, so that what lay between them is gone.
+ * The state at a time (milliseconds since 1970). Throws `point` if it is not known: before the first state
+ * (POINT_BEFORE_FIRST), or between transactions that were merged into one file (POINT_NOT_KEPT).
  */
 export async function stateAt(store: Store, history: LtxHistory, time: number): Promise<LtxState> {
   const { states } = history;
@@ -96,11 +96,11 @@ export async function stateAt(store: Store, history: LtxHistory, time: number): 
   }
   if (next === undefined) return latestState(history);
   if (next.txid === state.txid + 1) return state;
-  const message = `what the database was at ${formatTime(time)} is not kept: later changes were merged with those before`;
+  const message = `the state at ${formatTime(time)} is not kept: its changes were merged with later ones`;
   throw point('POINT_NOT_KEPT', message, { ...(await near('before', state)), ...(await near('after', next)) });
 }
 
-/** The state after a transaction. Throws `point` when it is none of those that can be made. */
+/** The state after a transaction. Throws `point` (POINT_NOT_KEPT) if it cannot be made. */
 export function stateOf(history: LtxHistory, txid: number): LtxState {
   const { states } = history;
   const state = states.find((each) => each.txid === txid);
@@ -137,6 +137,7 @@ export interface LtxRange {
   readonly last: LtxState;
 }
 
+/** The runs of consecutive states, oldest first. */
 export function ltxRanges({ states }: LtxHistory): LtxRange[] {
   const ranges: LtxRange[] = [];
   for (const state of states) {

@@ -4,7 +4,7 @@
  *
  *     <level>/<16 hex first transaction>-<16 hex last transaction>.ltx
  *
- * Level 0 has what was shipped, levels 1 to 8 what was merged from the level below, level 9 snapshots.
+ * Level 0 holds what was shipped, levels 1 to 8 what was merged from the level below, level 9 snapshots.
  */
 import { compareKeys } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
@@ -27,11 +27,11 @@ export interface LtxRef {
 export interface LtxListing {
   /** By level, then first and last transaction. */
   readonly files: readonly LtxRef[];
-  /** Keys in the levels' folders that are no LTX files. */
+  /** Keys in the levels' folders that do not name LTX files. */
   readonly foreign: readonly string[];
 }
 
-/** The folders of levels that are there, relative to the database's prefix. */
+/** The levels' folders that exist below `base`, relative to it. */
 export async function levelFolders(store: Store, base = ''): Promise<string[]> {
   const below = async (parent: string): Promise<string[]> => {
     const found: string[] = [];
@@ -43,7 +43,7 @@ export async function levelFolders(store: Store, base = ''): Promise<string[]> {
   return (await Promise.all([below(''), below('ltx/')])).flat().sort(compareKeys);
 }
 
-/** Everything in the levels' folders. */
+/** Lists the objects in the levels' folders. */
 export async function listLtx(store: Store): Promise<LtxListing> {
   const files: LtxRef[] = [];
   const foreign: string[] = [];

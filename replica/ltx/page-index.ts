@@ -1,4 +1,4 @@
-/** The index at the end of an LTX file: where each page lies in it. Sixteen bytes a page in memory. */
+/** The index at the end of an LTX file: where each page lies in it. It takes sixteen bytes of memory for each page. */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { lz4DecodeFrame } from '../format/lz4/frame.ts';
 import { lz4UnpackBlock } from '../format/lz4/block-decoder.ts';
@@ -16,9 +16,9 @@ import {
 import type { LtxRef } from './layout.ts';
 
 const TAIL = LTX_INDEX_LENGTH_SIZE + LTX_TRAILER_SIZE;
-/** Bytes read at first from the end: enough for the index of a few thousand pages. */
+/** Bytes of the first read, from the end: enough for the index of a few thousand pages. */
 const PROBE = 32 << 10;
-/** A page header, a size, and the frame around an older page. */
+/** Bytes around a packed page, at most: its header, its size, and in older files the LZ4 frame. */
 const AROUND = 64;
 
 export class LtxPageIndex {
@@ -55,7 +55,7 @@ export class LtxPageIndex {
 
   /** @param end where the pages end in the file */
   static #parse(bytes: Buffer, end: number, { pages, pageSize }: LtxHeader): LtxPageIndex {
-    // An entry has three bytes at least.
+    // An entry has at least three bytes.
     const most = Math.floor(bytes.length / 3);
     const numbers = new Uint32Array(most);
     const offsets = new Float64Array(most);
@@ -81,7 +81,7 @@ export class LtxPageIndex {
     return new LtxPageIndex(numbers.slice(0, count), offsets.slice(0, count), sizes.slice(0, count));
   }
 
-  /** Where a page is; undefined when the file does not hold it. */
+  /** Where a page is in the file; undefined if the file does not hold it. */
   find(page: number): { readonly offset: number; readonly length: number } | undefined {
     let low = 0;
     for (let high = this.#pages.length; low < high;) {
@@ -93,10 +93,11 @@ export class LtxPageIndex {
   }
 }
 
-/** One page, as it lies in a file. Nothing but its number and its packing can be checked. Throws `corrupt`. */
+/** The content of one page as stored in a file. Only its number and its packing can be checked. Throws `corrupt`. */
 export async function unpackLtxPage(stored: Buffer, page: number, pageSize: number): Promise<Buffer> {
   const flags = stored.readUInt16BE(4);
-  if (stored.readUInt32BE(0) !== page) throw corrupt('LTX_INDEX', `page ${page} is not where the index says`);
+  if (stored.readUInt32BE(0) !== page)
+    throw corrupt('LTX_INDEX', `page ${page} is not at the place that the index names`);
   const data = stored.subarray(LTX_PAGE_HEADER_SIZE);
   if (flags === LTX_PAGE_BLOCK) {
     if (data.length < 5 || data.readUInt32BE(0) !== data.length - 4) throw corrupt('LTX_PAGE', `page ${page}'s size`);

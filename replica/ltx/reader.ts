@@ -1,6 +1,6 @@
 /**
- * Reads LTX files: whole, page after page with every check the format allows, or single pages by the file's index.
- * Memory is one page and one index entry, whatever a file claims.
+ * Reads LTX files page by page, with every check that the format allows. Memory is one page and one index entry, whatever
+ * a file claims.
  */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { ByteSource } from '../format/byte-source.ts';
@@ -31,7 +31,7 @@ export interface LtxPage {
   readonly content: Buffer;
 }
 
-/** The header of a file, by one small read. Throws `corrupt` where it is not the file that its key names. */
+/** The header of a file, by one small read. Throws `corrupt` (LTX_IDENTITY) if the file is not the one that its key names. */
 export async function readLtxHeader(store: Store, file: LtxRef): Promise<LtxHeader> {
   try {
     const { body } = await store.get(file.key, { offset: 0, length: Math.min(LTX_HEADER_SIZE, file.size) });
@@ -42,9 +42,9 @@ export async function readLtxHeader(store: Store, file: LtxRef): Promise<LtxHead
 }
 
 /**
- * The pages of a file, ascending. Everything is checked: order, the numbers of pages, the index against what was read,
- * the file checksum, and nothing behind it. A fault is thrown when it is met, the checksum's after the last page, so
- * nothing may be made visible before the end. Returns the trailer.
+ * The pages of a file, ascending. Checks the order and number of pages, the index against the pages, the file checksum,
+ * and that nothing follows the trailer. A fault is thrown where it is found, that of the checksum after the last page, so
+ * a caller must make nothing visible before the end. Returns the trailer.
  */
 export async function* readLtx(store: Store, file: LtxRef): AsyncGenerator<LtxPage, LtxTrailer> {
   const source = new ByteSource(store.stream(file.key));
@@ -94,7 +94,7 @@ async function* decode(source: ByteSource, file: LtxRef): AsyncGenerator<LtxPage
       actual: actual.toString(16),
     });
   }
-  if ((await source.peek(1)).length > 0) throw corrupt('LTX_LENGTH', 'bytes follow behind the trailer');
+  if ((await source.peek(1)).length > 0) throw corrupt('LTX_LENGTH', 'bytes follow the trailer');
   return trailer;
 }
 
@@ -102,7 +102,7 @@ function headerOf(bytes: Buffer, file: LtxRef): LtxHeader {
   const header = parseLtxHeader(bytes);
   if (header.min !== file.min || header.max !== file.max) {
     const held = `${formatTxid(header.min)} to ${formatTxid(header.max)}`;
-    throw corrupt('LTX_IDENTITY', `holds the transactions ${held}, not those that its key names`);
+    throw corrupt('LTX_IDENTITY', `the file holds the transactions ${held}, not those that its key names`);
   }
   return header;
 }
@@ -112,7 +112,7 @@ function packedSize(size: number, { pageSize }: LtxHeader): number {
   return size;
 }
 
-/** The older spelling: each page is an LZ4 frame of its own. */
+/** A page of the older format: an LZ4 frame of its own. */
 async function framed(source: ByteSource, pageSize: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
@@ -125,7 +125,7 @@ async function framed(source: ByteSource, pageSize: number): Promise<Buffer> {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
-/** Which pages a file may hold: ascending ones; in a snapshot all, but for the page of SQLite's lock bytes. */
+/** Checks which pages a file holds: ascending ones, and in a snapshot all except the page of SQLite's lock bytes. */
 class PageOrder {
   readonly #header: LtxHeader;
   readonly #lock: number;
@@ -155,7 +155,7 @@ class PageOrder {
   }
 }
 
-/** The index as it must be, remembered as a length and a CRC. */
+/** The expected index, kept as a length and a CRC. */
 class IndexCheck {
   readonly #expected = new Crc64();
   #length = 1;
@@ -179,7 +179,7 @@ class IndexCheck {
     sum.update(length);
     const same = this.#expected.update(Uint8Array.of(0)).digest() === actual.digest();
     if (!same || length.readBigUInt64BE(0) !== BigInt(this.#length)) {
-      throw corrupt('LTX_INDEX', 'the page index does not name the pages where they are');
+      throw corrupt('LTX_INDEX', 'the page index does not match the pages of the file');
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A snapshot of our own, read by its trailer: any of its blocks, and the hash of any page, by ranged requests. */
+/** A snapshot that Seawall wrote, read by its trailer: any block, and the hash of any page, by ranged requests. */
 import { crc32 } from '../runtime/crc32.ts';
 import { corrupt, withKey } from '../terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../format/codec.ts';
@@ -24,7 +24,7 @@ export interface BlockRun {
   readonly last: number;
 }
 
-/** How long runs are at most, in stored bytes and in blocks. */
+/** The most stored bytes and blocks of a run. */
 export interface RunLimits {
   readonly bytes: number;
   readonly blocks: number;
@@ -42,7 +42,7 @@ export class BlockSnapshot {
   readonly etag: string;
   readonly footer: SnapshotFooter;
   readonly table: readonly BlockEntry[];
-  /** Offset of each block in the object, and behind the last one the end of the blocks. */
+  /** Offset of each block in the object, and after the last one the end of the blocks. */
   readonly offsets: Float64Array;
   readonly #store: Store;
   readonly #codec: Codec;
@@ -101,7 +101,7 @@ export class BlockSnapshot {
     return (await this.#store.get(this.key, this.rangeOf(run))).body;
   }
 
-  /** How another thread can read a run, if it can. */
+  /** What another thread needs to read a run, if the store can provide it. */
   async ticket(run: BlockRun): Promise<ReadTicket | undefined> {
     return this.#store.ticket?.(this.key, this.rangeOf(run));
   }
@@ -126,7 +126,7 @@ export class BlockSnapshot {
     return blocks;
   }
 
-  /** The pages of a block, from its stored bytes; to the start of `into`, where that is given. */
+  /** The pages of a block, decoded from its stored bytes; at the start of `into`, if given. Throws `corrupt`. */
   decode(block: number, stored: Buffer, into?: Buffer): Buffer {
     try {
       return this.#codec.decodeBlock(stored, this.rawLength(block), into);
@@ -201,8 +201,8 @@ export class BlockSnapshot {
   }
 
   /**
-   * Reads what stands around the blocks and hashes, which no page depends on: our header, and the frame that stock tools
-   * go by. Throws `corrupt`.
+   * Checks the bytes around the blocks and hashes, on which no page depends: Seawall's header, and the frame that stock
+   * tools read. Throws `corrupt`.
    */
   async checkFrame(): Promise<void> {
     const { footer, key, size } = this;
@@ -237,7 +237,7 @@ export class BlockSnapshot {
   }
 }
 
-/** Offset of the first block: behind our header and the codec's. */
+/** Offset of the first block: after Seawall's header and the codec's prologue. */
 export function firstBlockOf(codec: Codec): number {
   return SNAPSHOT_HEADER_LENGTH + codec.prologue(false).length;
 }

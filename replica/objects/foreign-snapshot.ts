@@ -1,11 +1,11 @@
-/** Snapshots of other programs: an LZ4 frame of the database file and nothing else, so they are read from the start. */
+/** Snapshots of other programs: one LZ4 frame of the database file and nothing else, so they are read from the start. */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { BLOCK_SIZE } from '../format/block-size.ts';
 import { lz4DecodeStream } from '../format/lz4/frame.ts';
 import type { Store } from '../store/store.ts';
 import { isPageSize } from '../wal/format.ts';
 
-/** The database file in pieces of 1 MiB (the last may be shorter); undefined in place of those not wanted. */
+/** The database file in pieces of 1 MiB (the last may be shorter); undefined for pieces that are not wanted. Throws `corrupt`. */
 export async function* foreignBlocks(
   store: Store,
   key: string,
@@ -42,7 +42,7 @@ export async function* foreignBlocks(
 /** The page size in a database file's header (https://www.sqlite.org/fileformat2.html#page_size), bytes. */
 export function databasePageSize(start: Buffer): number {
   if (start.length < 100 || start.toString('latin1', 0, 16) !== 'SQLite format 3\0') {
-    throw corrupt('NOT_A_DATABASE', 'does not begin like an SQLite database');
+    throw corrupt('NOT_A_DATABASE', 'the object does not begin like an SQLite database');
   }
   const raw = start.readUInt16BE(16);
   const pageSize = raw === 1 ? 65536 : raw;
@@ -50,7 +50,7 @@ export function databasePageSize(start: Buffer): number {
   return pageSize;
 }
 
-/** The page size of a snapshot that does not record it, from its first page. */
+/** The page size of a snapshot that does not record it, read from its first page. */
 export async function firstPageSize(snapshot: {
   readonly key: string;
   blocks(): AsyncGenerator<Buffer | undefined>;
@@ -59,7 +59,7 @@ export async function firstPageSize(snapshot: {
   throw corrupt('NOT_A_DATABASE', 'the snapshot is empty', { key: snapshot.key });
 }
 
-/** Blocks of another program's snapshot in any order. Cheap in ascending order; to go back is to begin anew. */
+/** Blocks of another program's snapshot in any order. Ascending order is cheap; going back starts again from the first. */
 export class ForeignBlocks {
   readonly #open: (want: (block: number) => boolean) => AsyncGenerator<Buffer | undefined>;
   #stream: AsyncGenerator<Buffer | undefined> | undefined;

@@ -1,4 +1,4 @@
-/** Reads WAL out of a bucket, segment after segment, every frame checked. */
+/** Reads the WAL from a bucket, segment by segment, and checks every frame. */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { once } from '../format/byte-source.ts';
 import { lz4DecodeStream } from '../format/lz4/frame.ts';
@@ -37,23 +37,23 @@ export interface SegmentRef {
 
 export interface SegmentFrames {
   readonly segment: SegmentRef;
-  /** Absent when another program (Litestream) wrote the object. */
+  /** Absent if another program (Litestream) wrote the object. */
   readonly header: ParsedSegmentHeader | undefined;
-  /** Their content is valid until the next ones are asked for: the buffer behind it is used again. */
+  /** Their content is valid until the next frames are requested, because the buffer is reused. */
   readonly frames: readonly Frame[];
   /** False while more of the same segment follows (large objects of other programs come in pieces). */
   readonly complete: boolean;
-  /** Where the WAL stands after these frames: the byte, its header, and the chain's checksum. */
+  /** The end of the WAL after these frames: the byte, the WAL's header, and the chain's checksum. */
   readonly tail: { readonly offset: number; readonly wal: WalHeader | undefined; readonly sum: WalSum };
 }
 
-/** Compressed bytes up to which an object is read whole. Ours are never larger; others' may be. */
+/** Stored bytes up to which an object is read whole. Seawall's segments are never larger; Litestream's may be. */
 const WHOLE = MAX_SEGMENT_RAW + MAX_SEGMENT_HEADER + (1 << 20);
-/** Segments fetched at the same time: as many as latency wants, and not more stored bytes than memory has room for. */
+/** Segments fetched at the same time: enough to hide latency, within a bound of stored bytes. */
 const AHEAD = 16;
 const AHEAD_BYTES = 8 << 20;
 
-/** The header of one segment, by a small ranged read; undefined for objects without one of ours. */
+/** The header of one segment, by a small ranged read. Undefined if another program wrote the object. Throws `corrupt`. */
 export async function readSegmentHeader(
   store: Store,
   generation: string,
@@ -79,8 +79,8 @@ export async function readSegmentHeader(
 }
 
 /**
- * Reads the frames of WAL segments, in order. `segments` are whole indexes, each sorted by offset, ascending. Throws
- * `corrupt` when a segment is damaged, or one is not there (WAL_GAP).
+ * Reads the frames of WAL segments, in order. `segments` are those of whole indexes, ascending by index and offset. Throws
+ * `corrupt` if a segment is damaged or missing (WAL_GAP).
  */
 export async function* readWal(
   store: Store,
@@ -96,13 +96,13 @@ export async function* readWal(
       throw withKey(error, key);
     }
   };
-  const room = { weigh: ({ size }: SegmentRef) => (size > WHOLE ? 0 : size), most: AHEAD_BYTES };
+  const limit = { weigh: ({ size }: SegmentRef) => (size > WHOLE ? 0 : size), most: AHEAD_BYTES };
   let cursor: WalCursor | undefined;
   let index: number | undefined;
   let expected = 0;
   let scratch = Buffer.alloc(0);
   try {
-    for await (const { segment, key, opened } of mapOrdered(segments, AHEAD, open, room)) {
+    for await (const { segment, key, opened } of mapOrdered(segments, AHEAD, open, limit)) {
       if (cursor === undefined || segment.index !== index) {
         ({ index } = segment);
         cursor = new WalCursor(generation, index);
@@ -147,7 +147,7 @@ function tailOf({ offset, header, sum }: WalCursor): SegmentFrames['tail'] {
   return { offset, wal: header, sum };
 }
 
-/** A segment of ours with its bytes; of another program's, the raw WAL bytes in pieces. */
+/** One of Seawall's segments with its bytes; for another program's, the raw WAL bytes in pieces. */
 export type OpenSegment =
   { readonly header: ParsedSegmentHeader; readonly body: Buffer } | { readonly raw: () => AsyncGenerator<Buffer> };
 
@@ -168,8 +168,8 @@ async function openSegment(
 }
 
 /**
- * A segment by a ticket, where that goes over the network: much less work than `get`, which repeats and resumes. Undefined
- * where anything is wrong: then `get` tries again, and says more.
+ * Reads a segment by a ticket, if the ticket is one for HTTP: much less work than `get`, which retries and resumes. Undefined
+ * after any failure: then `get` reads it again and reports what is wrong.
  */
 async function readQuickly(
   store: Store,
@@ -207,14 +207,14 @@ export async function* readSegmentPieces(
   }
 }
 
-/** An object under another's name would decode well and be wrong. */
+/** Refuses an object under another's key: it would decode without an error, and be wrong. */
 function checkIdentity(header: ParsedSegmentHeader, generation: string, segment: SegmentRef): void {
   if (header.generation !== generation || header.index !== segment.index || header.offset !== segment.offset) {
     throw corrupt('SEGMENT_IDENTITY', `holds the segment ${formatPosition(header)}, not the one its key names`);
   }
 }
 
-/** Throws `corrupt` (SEGMENT_MARKS) when the header names a commit that the segment's frames do not have. */
+/** Throws `corrupt` (SEGMENT_MARKS) if the header names a commit that the segment's frames do not have. */
 export function assertMarksMatchFrames(header: ParsedSegmentHeader, frames: readonly Frame[]): void {
   const commits = new Map(frames.filter((frame) => frame.commitPages !== 0).map((f) => [f.end, f.commitPages]));
   for (const mark of header.marks) {

@@ -1,4 +1,4 @@
-/** Opens snapshots: ours by their trailer, block by block and in parallel; Litestream's as a stream. */
+/** Opens snapshots: Seawall's by their trailer, block by block and in parallel; Litestream's as a stream. */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { foreignBlocks } from './foreign-snapshot.ts';
 import { codec as codecNamed } from '../format/codec.ts';
@@ -31,7 +31,7 @@ export interface SnapshotRef {
   readonly lastModified: number;
 }
 
-/** The facts at the start of one of our snapshots; undefined for another program's. */
+/** The facts in the header of a snapshot, by one small read. Undefined for another program's. Throws `corrupt`. */
 export async function readSnapshotFacts(
   store: Store,
   generation: string,
@@ -57,13 +57,13 @@ export interface OpenSnapshot {
   /** Absent for another program's snapshot. */
   readonly facts: CoreFacts | undefined;
   /**
-   * The database file from its start, in pieces of 1 MiB (the last may be shorter), each checked against its CRC where
-   * it has one. Pieces for which `want` says no come as undefined.
+   * The database file from its start, in pieces of 1 MiB (the last may be shorter), each checked against its CRC if it has
+   * one. Pieces for which `want` returns false come as undefined.
    */
   blocks(want?: (block: number) => boolean): AsyncGenerator<Buffer | undefined>;
 }
 
-/** Reads the end of the object, and for ours nothing else unless the database has more than a few GiB. */
+/** Opens a snapshot. Reads the end of the object, and one more range if the database has more than a few GiB or the object has no footer. */
 export async function openSnapshot(store: Store, generation: string, snapshot: SnapshotRef): Promise<OpenSnapshot> {
   const key = snapshotKey(generation, snapshot.index, snapshot.codec);
   try {
@@ -92,6 +92,7 @@ export async function openSnapshot(store: Store, generation: string, snapshot: S
   }
 }
 
+/** Whether a snapshot is Seawall's, and so has a block table and page hashes. */
 export function isBlockSnapshot(snapshot: OpenSnapshot): snapshot is BlockSnapshot {
   return snapshot instanceof BlockSnapshot;
 }

@@ -1,4 +1,4 @@
-/** Writes a snapshot: block by block as they are produced, and by ranges of an older one. */
+/** Writes a snapshot, from blocks as they are produced and from ranges of an older snapshot. */
 import { crc32 } from '../runtime/crc32.ts';
 import { corrupt } from '../terms/errors.ts';
 import type { Codec } from '../format/codec.ts';
@@ -21,7 +21,7 @@ import { ObjectWriter } from '../store/object-writer.ts';
 import { leastCopyFor } from '../store/part-sizes.ts';
 import type { Store } from '../store/store.ts';
 
-/** What a snapshot is to say of itself; the checksum where it is known beforehand, to be compared with the pages. */
+/** The facts to record. If the checksum is known beforehand, it is compared with the pages; otherwise it is undefined. */
 export type ExpectedFacts = Omit<SnapshotFacts, 'checksum'> & { readonly checksum: bigint | undefined };
 
 export interface WrittenSnapshot {
@@ -36,10 +36,10 @@ export interface SnapshotWriterOptions {
   readonly copies?: boolean;
 }
 
-/** A snapshot under way: its blocks in order, then `finish`, or `abort`. Never over an existing one. */
+/** A snapshot under way: its blocks in order, then `finish` or `abort`. It never replaces an existing one. */
 export class SnapshotWriter {
   readonly key: string;
-  /** The least bytes of a range to copy, and of what is appended before one. */
+  /** The least bytes of a range to copy, and of the bytes appended before one. */
   readonly leastCopy: number;
   readonly #facts: ExpectedFacts;
   readonly #codec: Codec;
@@ -64,13 +64,14 @@ export class SnapshotWriter {
     return this.#copied;
   }
 
+  /** Appends the next block as stored, with its CRC-32. */
   async append(stored: Buffer, crc: number): Promise<void> {
     if (this.#entries.length === 0) await this.#begin();
     this.#entries.push({ length: stored.length, crc });
     await this.#writer.append(stored);
   }
 
-  /** Goes on with blocks `first` to `end` − 1 of an older snapshot of the same codec. They are not read. */
+  /** Appends blocks `first` to `end` − 1 of an older snapshot of the same codec and block size. They are not read. */
   async copy(old: BlockSnapshot, first: number, end: number): Promise<void> {
     if (this.#entries.length === 0) await this.#begin();
     for (let block = first; block < end; block++) this.#entries.push(old.table[block]!);
@@ -80,14 +81,14 @@ export class SnapshotWriter {
     this.#copied += length;
   }
 
-  /** To be told when no more ranges follow, as soon as that is known. */
+  /** Says that no more ranges follow. To be called as soon as that is known. */
   async noMoreCopies(): Promise<void> {
     await this.#writer.noMoreCopies();
   }
 
   /**
-   * Makes the snapshot visible. Before that the page count and, where `facts.checksum` was given, the database checksum
-   * are compared with the hashes; a difference throws `corrupt` (SNAPSHOT_MISMATCH). `conflict` when there is one.
+   * Makes the snapshot visible. Before that it compares the page count and, if `facts.checksum` was given, the database
+   * checksum with the hashes; a difference throws `corrupt` (SNAPSHOT_MISMATCH). Throws `conflict` if the snapshot exists.
    */
   async finish(hashes: PageHashes): Promise<WrittenSnapshot> {
     this.#check(hashes);
@@ -114,7 +115,7 @@ export class SnapshotWriter {
     const { key } = this;
     const facts = this.#facts;
     if (pages !== facts.pages) {
-      const message = `${pages} pages were read where the database has ${facts.pages}`;
+      const message = `${pages} pages were read, but the database has ${facts.pages}`;
       throw corrupt('SNAPSHOT_MISMATCH', message, { key, expected: facts.pages, actual: pages });
     }
     if (facts.checksum !== undefined && checksum !== facts.checksum) {
@@ -128,8 +129,8 @@ export class SnapshotWriter {
 }
 
 /**
- * Encodes and uploads a whole snapshot. `blocks` yields the database file in order: `pagesPerBlock` pages each, the last
- * possibly fewer. Fails as {@link SnapshotWriter.finish} does, and then nothing is written.
+ * Encodes and uploads a whole snapshot. `blocks` yields the database file in order, `pagesPerBlock` pages at a time, the last
+ * time possibly fewer. Fails as {@link SnapshotWriter.finish} does; nothing is written then.
  */
 export async function writeSnapshot(
   store: Store,

@@ -1,4 +1,4 @@
-/** Reads single objects to their last byte, and proves what they say of themselves. */
+/** Reads a snapshot to its last byte, and proves that it is what it records. */
 import { corrupt, withKey } from '../terms/errors.ts';
 import { databasePageSize } from './foreign-snapshot.ts';
 import { BLOCK_SIZE } from '../format/block-size.ts';

@@ -1,4 +1,4 @@
-/** Sets the disk to work while a file is written: left to itself, the system would not begin before the fsync at the end. */
+/** Starts writing a file to disk while it grows; otherwise the system would begin only at the fsync at the end. */
 import type { FileHandle } from 'node:fs/promises';
 
 export class BackgroundSync {
@@ -14,6 +14,7 @@ export class BackgroundSync {
     this.#every = every;
   }
 
+  /** Records that bytes were written, and starts a sync if they are enough and none is under way. */
   wrote(bytes: number): void {
     this.#dirty += bytes;
     if (this.#dirty < this.#every || this.#syncing !== undefined) return;
@@ -21,17 +22,17 @@ export class BackgroundSync {
     this.#syncing = this.#file
       .datasync()
       .catch((error: unknown) => {
-        this.#failure ??= { error }; // the system tells of it once, and would call a later sync a success
+        this.#failure ??= { error }; // the system reports it once, and a later sync would succeed
       })
       .finally(() => (this.#syncing = undefined));
   }
 
-  /** Throws what a sync has failed with. */
+  /** Throws the first failure of a sync. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Waits for what is under way; throws as `check` does. What was written is only durable after a sync of its own. */
+  /** Waits for the sync under way, and throws as `check` does. The file is durable only after a sync by the caller. */
   async settle(): Promise<void> {
     await this.#syncing;
     this.check();

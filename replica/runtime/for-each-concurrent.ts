@@ -1,7 +1,7 @@
 /**
- * Runs `work` on every item, at most `most` at a time, in whatever order they end; `lane` tells which of the `most` it
- * is, so that each can have memory of its own. After a failure no more is begun; it is thrown when everything that was
- * begun has ended, so nothing is left running.
+ * Runs `work` on every item, at most `most` at a time, in the order of the items. `lane`, from 0 to `most` − 1, is unique
+ * among the calls that run at the same time, so each lane can have memory of its own. After a failure no further item
+ * begins; the failure is thrown after all work has ended, so nothing is left running.
  */
 export async function forEachConcurrent<T>(
   items: Iterable<T>,

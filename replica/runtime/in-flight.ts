@@ -1,4 +1,4 @@
-/** Work that goes on in the background, so many pieces at a time. The first failure is kept and thrown to the next call. */
+/** Background work, a limited number of pieces at a time. The first failure is kept, and the next call throws it. */
 export class InFlight {
   readonly #most: number;
   readonly #running = new Set<Promise<void>>();
@@ -8,7 +8,7 @@ export class InFlight {
     this.#most = most;
   }
 
-  /** Waits for a place, then starts a piece of work without waiting for its end. */
+  /** Waits until fewer than the limit run, then starts a piece of work without waiting for its end. */
   async start(work: () => Promise<void>): Promise<void> {
     while (this.#running.size >= this.#most) await Promise.race(this.#running);
     this.#throwFailure();
@@ -20,13 +20,13 @@ export class InFlight {
     this.#running.add(running);
   }
 
-  /** Waits for all that was started. */
+  /** Waits for all started work. Throws the first failure. */
   async drain(): Promise<void> {
     await this.settled();
     this.#throwFailure();
   }
 
-  /** The same, without a word of failures. */
+  /** Waits for all started work. Never throws. */
   async settled(): Promise<void> {
     await Promise.all(this.#running);
   }

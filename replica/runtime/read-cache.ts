@@ -1,16 +1,16 @@
-/** What was read last, within a budget of bytes. What is being read by one is not read again by another. */
+/** A cache of what was read last, within a budget of bytes. Simultaneous readers of one piece share one read. */
 export class ReadCache {
   readonly #budget: number;
   /** Least recently used first. */
   readonly #held = new Map<string, { readonly piece: Promise<Buffer>; readonly bytes: number }>();
   #bytes = 0;
 
-  /** @param budget bytes; a single larger piece is held all the same */
+  /** @param budget bytes; a single piece that is larger is held, too */
   constructor(budget: number) {
     this.#budget = budget;
   }
 
-  /** The piece of that name, read by `load` when it is not there; a failure is not remembered. */
+  /** The piece of that name, of `bytes` bytes, read by `load` if it is not held. A failure is not remembered. */
   get(name: string, bytes: number, load: () => Promise<Buffer>): Promise<Buffer> {
     const found = this.#held.get(name);
     if (found !== undefined) {

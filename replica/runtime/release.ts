@@ -1,7 +1,7 @@
 /**
- * Gives a buffer's memory back now, not when the garbage is collected next: megabytes outside of the heap hardly move the
- * collector, and memory that is used again at once costs no page faults. Nothing may use the buffer, or another view of
- * its memory, from now on.
+ * Frees a buffer's memory now, instead of at the next garbage collection: memory outside the heap hardly triggers the
+ * collector, and memory that is reused at once costs no page faults. Nothing may use the buffer, or another view of its
+ * memory, afterwards.
  */
 export function release(bytes: Buffer): void {
   const { buffer, byteLength } = bytes;

@@ -8,7 +8,7 @@ export interface BackoffOptions {
 }
 
 export interface RetryOptions extends BackoffOptions {
-  /** Attempts in all, the first included; Infinity to go on until the signal. */
+  /** Attempts in all, the first included; Infinity to retry until the signal. */
   readonly attempts: number;
   /** Whether an attempt that failed this way may be repeated. */
   readonly retryable: (error: unknown) => boolean;
@@ -18,13 +18,13 @@ export interface RetryOptions extends BackoffOptions {
   readonly random?: () => number;
   /** @default timers/promises */
   readonly sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
-  /** Told before each wait: what failed, how often by now, and how long the wait will be. */
+  /** Called before each wait: the error, the number of failures so far, and the wait in milliseconds. */
   readonly onRetry?: (error: unknown, failures: number, delayMs: number) => void;
 }
 
 /**
- * How long to wait after the `failures`th failure in a row, milliseconds: doubling up to the cap, and between half and
- * the whole of it, so that clients which failed together do not come back together.
+ * How long to wait after the `failures`th failure in a row, milliseconds. The wait doubles up to the cap, and is then chosen
+ * between half of that and all of it, so that clients that failed together do not retry together.
  */
 export function backoffDelay(failures: number, { baseMs, capMs }: BackoffOptions, random: () => number): number {
   // Past 2^31 the cap has long been reached; the bound keeps the power finite.
@@ -32,7 +32,7 @@ export function backoffDelay(failures: number, { baseMs, capMs }: BackoffOptions
   return full * (0.5 + random() / 2);
 }
 
-/** Runs an operation until it succeeds, fails in a way not worth repeating, or has had its attempts. Throws its last error. */
+/** Runs an operation until it succeeds, fails in a way that is not retryable, or has no attempts left. Throws its last error. */
 export async function retry<T>(operation: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { attempts, retryable, signal, onRetry, random = Math.random, sleep = defaultSleep } = options;
   if (!(attempts >= 1)) throw new RangeError(`attempts must be at least 1, got ${attempts}`);

@@ -1,5 +1,5 @@
 /**
- * Keys, prefixes and ranges: what every backend accepts, checked in one place so that they all refuse the same things.
+ * Keys, prefixes and ranges that every backend accepts, checked in one place so that all backends refuse the same ones.
  */
 import { Buffer } from 'node:buffer';
 import type { ByteRange, PartLimits } from './store.ts';
@@ -66,13 +66,13 @@ export function assertRange(range: ByteRange): void {
   }
 }
 
-/** Parts are copied from ranges that are not empty: S3 cannot be asked for none. */
+/** @throws RangeError for an empty range, which S3 cannot copy, and for what `assertRange` refuses. */
 export function assertCopyRange(range: { readonly offset: number; readonly length: number }): void {
   assertRange(range);
   if (range.length === 0) throw new RangeError('length must be at least 1 to copy, got 0');
 }
 
-/** Where a range lies in an object of `size` bytes; undefined when it reaches past its end. */
+/** The bytes of a range in an object of `size` bytes; undefined if it reaches past the end. */
 export function placeRange(range: ByteRange | undefined, size: number): { start: number; length: number } | undefined {
   if (range === undefined) return { start: 0, length: size };
   if ('suffix' in range) {
@@ -91,7 +91,7 @@ export function assertPart(part: number, at: number, bytes: number, limits: Part
   if (!Number.isSafeInteger(part) || part < 1 || part > limits.maxParts) {
     throw new RangeError(`part must be a whole number from 1 to ${limits.maxParts}, got ${part}`);
   }
-  if (!Number.isSafeInteger(at) || at < 0) throw new RangeError(`part ${part} cannot stand at byte ${at}`);
+  if (!Number.isSafeInteger(at) || at < 0) throw new RangeError(`part ${part} cannot begin at byte ${at}`);
   if (bytes > limits.maxPart) {
     throw new RangeError(`part ${part} has ${bytes} bytes, more than the largest, ${limits.maxPart}`);
   }

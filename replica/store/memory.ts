@@ -26,13 +26,13 @@ import type { ByteRange, Condition, ObjectInfo, PartLimits, Store, StoredObject,
 import { UploadLedger } from './upload-ledger.ts';
 
 export interface MemoryStoreOptions {
-  /** Limits to hold uploads to, for example S3's. @default almost none */
+  /** Limits of parts, for example those of S3. @default almost none */
   readonly limits?: Partial<PartLimits>;
 }
 
 /** A store in this process's memory. */
 export interface MemoryStore extends Store {
-  /** Another store over the same objects, open also when this one was closed. */
+  /** Another store over the same objects. It is open even if this one was closed. */
   reopen(): MemoryStore;
 }
 
@@ -52,7 +52,7 @@ interface Contents {
   readonly limits: PartLimits;
   readonly objects: Map<string, Held>;
   readonly uploads: Map<string, HeldUpload>;
-  /** Keys in order; undefined after a key came or went. */
+  /** Keys in order; undefined after a key was added or removed. */
   sorted: readonly string[] | undefined;
   /** ETags count writes, so that equal bytes written twice differ too. */
   writes: number;

@@ -1,24 +1,24 @@
 /**
- * Writes an object of unknown length as it is produced: in parts when it is large, in one put when it is small. Ranges
- * of an older object can stand between what is written; the store copies those itself.
+ * Writes an object of unknown length as it is produced: in parts if it is large, in one put if it is small. Ranges of an
+ * older object can stand between written bytes; the store copies those itself.
  *
- * The first bytes are given last, because a header tells what only the end of the content shows. So the first part is
- * held back until `finish`. Nothing is visible before that, and nothing stays behind after `abort`.
+ * The first bytes are given last, because a header holds facts that are known only at the end. So the first part is held
+ * back until `finish`. The object is invisible before that, and `abort` leaves nothing behind.
  */
 import { release } from '../runtime/release.ts';
 import { InFlight } from '../runtime/in-flight.ts';
 import { copiedParts, partSizeFor } from './part-sizes.ts';
 import type { CopyRange, PutResult, Store, Upload } from './store.ts';
 
-/** Copies under way at the same time: they cost this process nothing. */
+/** Copies under way at the same time. They cost this process nothing. */
 const COPIES = 8;
 
 export interface ObjectWriterOptions {
   /** Bytes at the start that `finish` supplies. */
   readonly headLength: number;
-  /** The object will not be longer than this; decides the size of its parts. */
+  /** The most bytes that the object can have; decides the size of its parts. */
   readonly sizeBound: number;
-  /** Parts on their way at the same time. */
+  /** Parts uploaded at the same time. */
   readonly concurrency?: number;
   /** Whether `copy` will be called. */
   readonly copies?: boolean;
@@ -32,13 +32,13 @@ export class ObjectWriter {
   readonly #partSize: number;
   readonly #puts: InFlight;
   readonly #copies = new InFlight(COPIES);
-  /** Buffers that were sent and can be filled again. */
+  /** Buffers of uploaded parts, for reuse. */
   readonly #spare: Buffer[] = [];
   #copiesFollow: boolean;
-  /** What is gathered for the next part, if anything, and how far. */
+  /** The buffer of the next part, if it was begun, and how many bytes it holds. */
   #buffer: Buffer | undefined;
   #filled: number;
-  /** The full part before it, where a copy may follow: should what is gathered be too little for a part, it joins it. */
+  /** The full part before it, if a copy may follow: if the gathered bytes are too few for a part, the two are joined. */
   #held: Buffer | undefined;
   /** The first part, which waits for the head. */
   #first: Buffer | undefined;
@@ -67,7 +67,7 @@ export class ObjectWriter {
     return this.#position;
   }
 
-  /** Takes the next bytes (a copy of them). Waits while too many parts are on their way. */
+  /** Appends a copy of `bytes`. Waits while too many parts are being uploaded. */
   async append(chunk: Buffer): Promise<void> {
     let at = 0;
     while (at < chunk.length) {
@@ -81,8 +81,8 @@ export class ObjectWriter {
   }
 
   /**
-   * Goes on with a range of an existing object, which the store copies. The range, and all that was appended since the
-   * copy before, are at least `leastCopyFor` long. Failures are those of `Upload.copy`, from this call or a later one.
+   * Appends a range of an existing object, which the store copies. The range, and the bytes appended since the copy before,
+   * must each have at least `leastCopyFor` bytes. Fails as `Upload.copy` does, in this call or a later one.
    */
   async copy(source: string, range: CopyRange, etag: string): Promise<void> {
     await this.#sendAll();
@@ -96,7 +96,7 @@ export class ObjectWriter {
     this.#position += range.length;
   }
 
-  /** Nothing has to be held back for the sake of copies any more. */
+  /** Says that no copy follows, so full parts need not be held back any more. */
   async noMoreCopies(): Promise<void> {
     this.#copiesFollow = false;
     const held = this.#held;
@@ -104,9 +104,10 @@ export class ObjectWriter {
     if (held !== undefined) await this.#send(held);
   }
 
-  /** Supplies the first bytes and makes the object visible; `conflict` with 'absent' when it is there already. */
+  /** Supplies the first bytes and makes the object visible. With 'absent', throws `conflict` if an object is already there. */
   async finish(head: Buffer, condition?: 'absent'): Promise<PutResult> {
-    if (head.length !== this.#headLength) throw new RangeError(`head of ${head.length} bytes, not ${this.#headLength}`);
+    if (head.length !== this.#headLength)
+      throw new RangeError(`head must have ${this.#headLength} bytes, not ${head.length}`);
     try {
       head.copy(this.#first ?? this.#held ?? this.#buffer!);
       if (this.#first === undefined && this.#held === undefined) {
@@ -173,7 +174,7 @@ export class ObjectWriter {
     });
   }
 
-  /** The memory of a part that was sent is used again, but for parts that were joined. */
+  /** Keeps the buffer of an uploaded part for reuse, unless two parts were joined in it. */
   #takeBack(part: Buffer): void {
     if (part.buffer.byteLength === this.#partSize) this.#spare.push(Buffer.from(part.buffer));
     else release(part);

@@ -4,14 +4,14 @@ import { memoryStore } from './memory.ts';
 import type { S3StoreOptions } from './s3/store.ts';
 import type { Store } from './store.ts';
 
-/** Settings of an S3 store that a URL cannot say. Those that it can, it overrides. */
+/** Settings of an S3 store. Those that a URL gives, too, are taken from the URL. */
 export type OpenStoreOptions = Omit<S3StoreOptions, 'bucket' | 'prefix'>;
 
 const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
 const S3 = /^s3:\/\/([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/s;
 const CHECKSUMS = ['when-required', 'when-supported'] as const;
 
-/** What may follow the `?` of an S3 URL, and what each says. */
+/** The options that may follow the `?` of an S3 URL. */
 const QUERY: Readonly<Record<string, (value: string, name: string) => OpenStoreOptions>> = {
   region: (region) => ({ region }),
   endpoint: (endpoint) => ({ endpoint }),
@@ -49,7 +49,7 @@ export async function openStore(url: string, options: OpenStoreOptions = {}): Pr
   }
 }
 
-/** The URL of the bucket alone, and what lies before the keys of this one in it; undefined for other stores than S3. */
+/** The URL of the bucket alone, and the prefix of a store's keys in it; undefined if the store is not on S3. */
 export function bucketOf(url: string): { readonly url: string; readonly prefix: string } | undefined {
   const match = S3.exec(url);
   if (match === null) return undefined;
@@ -83,7 +83,7 @@ async function openS3(url: string, options: OpenStoreOptions): Promise<Store> {
     seen.add(name);
     settings = { ...settings, ...read(value, name) };
   }
-  // Imported only here: the SDK takes 0.2 s and tens of megabytes, which plain files need not pay.
+  // Imported only here: the SDK costs 0.2 s and tens of megabytes, which a store of files does not need.
   const { s3Store } = await import('./s3/store.ts');
   return s3Store({ ...settings, bucket, prefix });
 }
@@ -95,6 +95,6 @@ function oneOf<T extends string>(name: string, value: string, allowed: readonly 
 }
 
 function show(value: unknown): string {
-  // A URL may carry a secret where none belongs.
+  // The URL may hold a secret in a place where none belongs, so it is not shown.
   return JSON.stringify(typeof value === 'string' ? value.replace(/\/\/[^/@]*@/, '//…@') : value);
 }

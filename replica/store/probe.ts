@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { isKind } from '../terms/errors.ts';
 import type { Condition, Store } from './store.ts';
 
-/** No store gives this ETag to the bytes written here. */
+/** An ETag that no store gives to the bytes written here. */
 const WRONG_ETAG = '"00000000000000000000000000000000"';
 
 /**
- * Tries conditional writes: both that a condition which does not hold is refused, and that one which holds is not.
- * Each body is new, so that a store which treats a repeated write as done cannot pass for one that checks.
+ * Tries conditional writes: a condition that does not hold must be refused, and one that holds must not. Each body is new;
+ * otherwise a store that accepts repeated writes would look like one that checks conditions.
  */
 export async function probeByWriting(
   store: Pick<Store, 'put' | 'head' | 'delete'>,

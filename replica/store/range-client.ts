@@ -1,7 +1,7 @@
 /**
- * Reads ranges over HTTP straight into the caller's memory: a seventh of the work of Node's client, which gives each
- * piece of a body memory of its own. It knows one answer, a 206 with the very range that was asked for and its length;
- * any other is an error and ends the connection, and is left to a client that understands it.
+ * Reads ranges over HTTP directly into the caller's memory. This takes a seventh of the work of Node's client, which
+ * allocates memory for each piece of a body. It accepts one answer: a 206 with exactly the requested range and its length.
+ * Any other answer is an error and ends the connection; a full client must handle it.
  */
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -29,10 +29,10 @@ const PIECE = 256 << 10;
 const MOST_HEAD = 64 << 10;
 
 export class RangeClient {
-  /** Connections at rest, by where they lead; no reason for the process to go on. */
+  /** Idle connections, by origin. They do not keep the process alive. */
   readonly #resting = new Map<string, Connection[]>();
 
-  /** Fills `into`. Any failure is thrown; nothing is repeated but a request on a connection that had gone stale. */
+  /** Fills `into`. Throws any failure. Repeats only a request on an idle connection that the server had closed. */
   async read(ticket: HttpTicket, into: Buffer): Promise<void> {
     const place = `${ticket.secure ? 's' : ''}${ticket.host}:${ticket.port}`;
     const resting = this.#resting.get(place)?.pop();
@@ -49,7 +49,7 @@ export class RangeClient {
     this.#resting.set(place, [...others, connection]);
   }
 
-  /** Ends the connections at rest. */
+  /** Closes the idle connections. */
   close(): void {
     for (const connection of [...this.#resting.values()].flat()) connection.end();
     this.#resting.clear();
@@ -65,7 +65,7 @@ interface Reading {
 
 /** One request at a time. */
 class Connection {
-  /** Whether anything has come of the present request. */
+  /** Whether any byte of the current answer has arrived. */
   answered = false;
   reusable = true;
   readonly #socket: Socket;
@@ -86,11 +86,14 @@ class Connection {
     const secured = { host, port, onread, ...(isIP(host) === 0 ? { servername: host } : {}) };
     const socket = secure ? connectTls(secured) : connectTcp({ host, port, onread, noDelay: true });
     this.#socket = socket;
-    const connecting = setTimeout(() => socket.destroy(new Error('no connection in time')), connectionTimeout);
+    const connecting = setTimeout(
+      () => socket.destroy(new Error('the connection did not open in time')),
+      connectionTimeout,
+    );
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       clearTimeout(connecting);
     });
-    socket.on('timeout', () => socket.destroy(new Error('no byte in time')));
+    socket.on('timeout', () => socket.destroy(new Error('no byte arrived in time')));
     socket.on('error', (error: Error) => {
       this.#fail(error);
     });
@@ -125,7 +128,7 @@ class Connection {
     this.answered = true;
     const reading = this.#reading;
     if (reading === undefined) {
-      this.#fail(new Error('bytes that nobody asked for'));
+      this.#fail(new Error('bytes arrived without a request'));
       return;
     }
     let from = 0;
@@ -134,7 +137,7 @@ class Connection {
       this.#head += bytes.toString('latin1', 0, length);
       const end = this.#head.indexOf('\r\n\r\n');
       if (end < 0) {
-        if (this.#head.length > MOST_HEAD) this.#fail(new Error('an answer without a body'));
+        if (this.#head.length > MOST_HEAD) this.#fail(new Error('the head of the answer is too long'));
         return;
       }
       const refusal = this.#understand(this.#head.slice(0, end), reading);
@@ -146,7 +149,7 @@ class Connection {
       from = end + 4 - before;
     }
     if (length - from > reading.into.length - this.#at) {
-      this.#fail(new Error('more bytes than announced'));
+      this.#fail(new Error('the answer is longer than it announced'));
       return;
     }
     this.#at += bytes.copy(reading.into, this.#at, from, length);
@@ -156,7 +159,7 @@ class Connection {
     reading.done();
   }
 
-  /** Why an answer is not the one that is known. */
+  /** Why an answer is not the one that is accepted. */
   #understand(head: string, { into, offset }: Reading): string | undefined {
     const [status = '', ...lines] = head.split('\r\n');
     if (!/^HTTP\/1\.1 206( |$)/.test(status)) return `answered with ${status}`;
@@ -166,7 +169,7 @@ class Connection {
       const name = line.slice(0, colon).toLowerCase();
       if (colon < 1 || /^[ \t]/.test(line)) return `an unclear header: ${line}`;
       const value = line.slice(colon + 1).trim();
-      // What is said twice counts only if it is the same.
+      // A header that is repeated must have the same value.
       fields.set(name, (fields.get(name) ?? value) === value ? value : 'unclear');
     }
     if (fields.has('transfer-encoding') || fields.has('content-encoding')) return 'an encoded body';

@@ -1,7 +1,7 @@
 /**
- * A range of an object that whoever holds it can read by himself, in another thread, too: where it lies, with nothing
- * left to find out. A ticket is good for one attempt and soon; what it gets is as long as was asked, and nothing more is
- * promised. Whatever fails is to be asked for again by `get`, which repeats, resumes and says what is wrong.
+ * A ticket: everything that is needed to read one range of an object, also from another thread. It is valid for one attempt,
+ * for a short time. It promises only that the result has the requested length. After any failure the caller uses `get`,
+ * which retries, resumes and reports what is wrong.
  */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { HttpTicket, RangeClient } from './range-client.ts';
@@ -21,13 +21,13 @@ export type ReadTicket = FileTicket | HttpTicket;
 export class TicketReader implements Disposable {
   #client: RangeClient | undefined;
 
-  /** Fills `into` with the range. Throws whatever went wrong. */
+  /** Fills `into`, whose length is the range's. Throws any failure as it is. */
   async read(ticket: ReadTicket, into: Buffer): Promise<void> {
     if (ticket.kind === 'file') readFile(ticket, into);
     else await (this.#client ??= await newClient()).read(ticket, into);
   }
 
-  /** Lets go of connections at rest. */
+  /** Closes idle connections. */
   close(): void {
     this.#client?.close();
     this.#client = undefined;

@@ -4,8 +4,8 @@ import { place, storeClosed } from './store-errors.ts';
 import type { CopyRange, ObjectInfo, Store, UnfinishedUpload, Upload } from './store.ts';
 
 /**
- * The same store seen from below a prefix: its keys, and those in errors and outcomes, are relative to it.
- * `close()` ends the view only; the store it looks at stays open.
+ * A view of a store below a prefix: its keys, and those in errors and outcomes, are relative to the prefix.
+ * `close()` closes only the view; the store stays open.
  *
  * @param prefix a key, with or without a slash at its end; empty for the whole store
  */
@@ -25,7 +25,7 @@ function view(store: Store, base: string, url: string): Store {
   const outer = (key: string): string => key.slice(base.length);
   const info = (found: ObjectInfo): ObjectInfo => ({ ...found, key: outer(found.key) });
 
-  /** Messages name the full place, which is the same from here; only the key in the facts is another. */
+  /** Messages name the full place, which does not change; only the key in the facts becomes relative. */
   const translate = (error: unknown): unknown => {
     if (!(error instanceof SeawallError)) return error;
     const { key } = error.facts;

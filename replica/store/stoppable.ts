@@ -1,8 +1,7 @@
 /**
- * A store that can be told to stop: for work that must end in time, whatever it is doing. After the signal every
- * reading operation fails with the signal's reason, those under way included, and no write is begun. Writes under way
- * are let finish, so that their outcome is known, and uploads can still be aborted: what was working on the store
- * cleans up behind itself as after any other failure.
+ * A store that can be stopped, for work that must end in time. After the signal every read fails with the signal's reason,
+ * also those under way, and no write begins. Writes under way finish, so that their outcome is known. Uploads can still be
+ * aborted, so the stopped work cleans up as after any other failure.
  */
 import type { Store, Upload } from './store.ts';
 
@@ -32,7 +31,7 @@ export function stoppable(store: Store, signal: AbortSignal): Store {
       write(async () => {
         const upload = await store.upload(key);
         if (!signal.aborted) return uploadOf(upload);
-        await upload.abort(); // begun in vain, and nobody else knows of it
+        await upload.abort(); // nobody else knows of this upload, so it is aborted here
         throw signal.reason;
       }),
     delete: (keys) => write(() => store.delete(keys)),
@@ -67,7 +66,7 @@ async function* each<T>(source: () => AsyncIterable<T>, signal: AbortSignal): As
     }
   } finally {
     const ended = iterator.return?.();
-    // After the signal an answer may never come, and nobody waits for it.
+    // After the signal an answer may never come, so nothing waits for it.
     if (signal.aborted) ended?.catch(() => undefined);
     else await ended;
   }

@@ -1,13 +1,14 @@
-/** The failures that every backend words the same way. `where` is the full place, `<store url>/<key>`. */
+/** The failures that every backend words in the same way. `url` is the store's, `key` is relative to it. */
 import { SeawallError } from '../terms/errors.ts';
 import { describeRange } from './keys.ts';
 import type { ByteRange } from './store.ts';
 
+/** Where an object is, for messages: `<store url>/<key>`. */
 export function place(url: string, key: string): string {
   return url.endsWith('/') ? `${url}${key}` : `${url}/${key}`;
 }
 
-/** The code where an object is not there. */
+/** The code of a missing object. */
 export const NO_OBJECT = 'STORE_NO_OBJECT';
 
 export function noObject(url: string, key: string, facts: { status?: number } = {}, cause?: unknown): SeawallError {
@@ -15,7 +16,7 @@ export function noObject(url: string, key: string, facts: { status?: number } = 
 }
 
 export function alreadyThere(url: string, key: string, cause?: unknown): SeawallError {
-  const message = `${place(url, key)}: not written: an object with other bytes is already there`;
+  const message = `${place(url, key)}: not written, because an object with other bytes is already there`;
   return new SeawallError('conflict', 'STORE_CONDITION', message, { key, expected: 'absent' }, cause);
 }
 
@@ -26,8 +27,8 @@ export function etagDiffers(
   actual?: string,
   cause?: unknown,
 ): SeawallError {
-  const found = actual === undefined ? 'it is another one, or none' : `it is ${actual}`;
-  const message = `${place(url, key)}: the ETag was to be ${expected}, but ${found}: another writer was here`;
+  const found = actual === undefined ? 'it is another one, or the object is missing' : `it is ${actual}`;
+  const message = `${place(url, key)}: not written, because the ETag was expected to be ${expected}, but ${found}: another writer was faster`;
   const facts = { key, expected, ...(actual === undefined ? {} : { actual }) };
   return new SeawallError('conflict', 'STORE_CONDITION', message, facts, cause);
 }
@@ -49,7 +50,7 @@ export function sourceTooSmall(url: string, key: string, size: number, smallest:
 }
 
 export function noUpload(url: string, key: string, cause?: unknown): SeawallError {
-  const message = `${place(url, key)}: the upload is gone: it was aborted elsewhere, or expired; start it anew`;
+  const message = `${place(url, key)}: the upload is gone: it was aborted elsewhere, or expired; start it again`;
   return new SeawallError('missing', 'STORE_NO_UPLOAD', message, { key }, cause);
 }
 

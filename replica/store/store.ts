@@ -1,39 +1,39 @@
 import type { ReadTicket } from './read-ticket.ts';
 
 /**
- * The storage contract: what every operation on a replica needs of a bucket, and nothing more.
- * Three backends implement it (memory, files, S3) and one conformance suite holds them to it.
+ * The storage contract: what the operations on a replica need from a bucket, and nothing more. Three backends implement it
+ * (memory, files, S3), and all pass one conformance suite (`seawall/testing`), which any other store can be held to.
  *
  * Keys are relative to the root the store was opened on, use `/`, and never start or end with one.
- * Components are never empty, `.` or `..`; such keys, ranges that are no whole numbers and parts outside the limits are
- * RangeErrors. Methods throw SeawallError: `missing` (no such object), `conflict` (a condition did not hold), `denied`,
+ * Components are never empty, `.` or `..`. Other keys, ranges that are not whole numbers, and parts outside the limits throw
+ * RangeError. Methods throw SeawallError: `missing` (no such object), `conflict` (a condition did not hold), `denied`,
  * `unreachable` (network or server failure, after the backend's own retries), `unsupported`, and `local` for a folder
  * whose disk fails.
  */
 export interface Store {
-  /** Where this store lies, for messages: `file:///…`, `s3://bucket/prefix`, `memory:`. Never holds credentials. */
+  /** Where this store is, for messages: `file:///…`, `s3://bucket/prefix`, `memory:`. Never holds credentials. */
   readonly url: string;
   /** How large the parts of an upload may be. */
   readonly limits: PartLimits;
 
-  /** Size, ETag and time of one object; undefined when it is not there. */
+  /** Size, ETag and time of one object; undefined if there is none. */
   head(key: string): Promise<ObjectInfo | undefined>;
 
   /**
-   * Reads an object, or a range of it, into memory. The body is exactly as long as was asked (a body cut short is
-   * `unreachable`, never a short result) and the caller's, who may release it. A range past the end is an error (`corrupt`, RANGE_BEYOND_OBJECT).
+   * Reads an object, or a range of it, into memory. The body is exactly as long as was asked; a body that is cut short is
+   * `unreachable`, never a short result. The body belongs to the caller, who may release it. A range past the end is an error (`corrupt`, RANGE_BEYOND_OBJECT).
    */
   get(key: string, range?: ByteRange): Promise<StoredObject>;
 
   /**
-   * Reads an object, or a range of it, in pieces of at most a few hundred KiB, without holding it whole.
+   * Reads an object, or a range of it, in pieces of at most 512 KiB, without holding all of it.
    * Resumes after a broken connection and fails if the object changed meanwhile (by ETag).
    */
   stream(key: string, range?: ByteRange): AsyncIterable<Buffer>;
 
   /**
-   * How another thread of this process can read a range by itself, once and now (read-ticket.ts); undefined, or no such
-   * method, where there is no way. The object need not be there, nor be as long: reading it then fails.
+   * What another thread of this process needs to read a range by itself, once and now (read-ticket.ts). Undefined, or no such
+   * method, if the store cannot do this. The object may be missing or too short; reading it fails then.
    */
   ticket?(key: string, range: CopyRange): Promise<ReadTicket | undefined>;
 
@@ -48,23 +48,22 @@ export interface Store {
 
   /**
    * Writes a whole object atomically: a reader sees all of it or nothing, and it is durable once this resolves.
-   * With a condition that does not hold, `conflict` and nothing changes. `ifMatch` on a missing object is `conflict`.
+   * If the condition does not hold, nothing changes and the error is `conflict`, also for `ifMatch` on a missing object.
    *
-   * 'absent' and an object already there with the very same bytes is success: a write whose acknowledgement was lost
-   * can be repeated. Whoever needs exactly one winner writes bytes that differ. The body must not be changed before
-   * this settles.
+   * 'absent' succeeds if an object with the same bytes is already there, so a write whose acknowledgement was lost can be
+   * repeated. A caller that needs exactly one winner writes bytes that differ. The body must not change before this settles.
    */
   put(key: string, body: Uint8Array, condition?: Condition): Promise<PutResult>;
 
   /** Starts a write in parts, for objects too large for memory. Nothing is visible before `complete()`. */
   upload(key: string): Promise<Upload>;
 
-  /** Deletes objects; one outcome for each key, in order. Deleting what is not there succeeds. */
+  /** Deletes objects. Returns one outcome for each key, in order. Deleting a missing object succeeds. */
   delete(keys: readonly string[]): Promise<DeleteOutcome[]>;
 
   /**
-   * Whether conditional writes are honoured, found by trying them on `probeKey` (which is left in place if it cannot
-   * be deleted). Some S3-compatible servers ignore the conditions silently.
+   * Whether the store honours conditional writes. Tries them on `probeKey`, which stays in place if it cannot be deleted.
+   * Some S3-compatible servers ignore the conditions silently.
    */
   probeConditions(probeKey: string): Promise<boolean>;
 
@@ -142,9 +141,9 @@ export interface PutResult {
 }
 
 /**
- * A write in parts. Parts are numbered from 1 and may arrive in any order and at the same time. Of each is said at which
- * byte of the object it will stand, which a folder needs to put it there at once. A part may be written again, in the same
- * place and length, when the attempt before has ended.
+ * A write in parts. Parts are numbered from 1 and may arrive in any order and at the same time. Each call names the byte of
+ * the object at which the part begins, because a folder writes the part there at once. A part may be written again, at the
+ * same byte and with the same length, after the attempt before has ended.
  */
 export interface Upload {
   /** The key at which the object will appear. */
@@ -157,13 +156,13 @@ export interface Upload {
    */
   copy(part: number, at: number, source: string, range: CopyRange, etag: string): Promise<void>;
   /**
-   * Joins the parts, in the order of their numbers, which may have gaps, and makes the object visible. A RangeError when
-   * they do not stand where was said. With 'absent' and
-   * an object already there (whatever its bytes): `conflict`, and the upload is aborted. `unreachable` with the code
-   * STORE_UPLOAD_RESTART: the upload is lost to a race and must be made anew; otherwise `complete()` can be repeated.
+   * Joins the parts in the order of their numbers, which may have gaps, and makes the object visible. Throws RangeError if
+   * the parts are not contiguous from byte 0. With 'absent', an object that is already there, whatever its bytes, is
+   * `conflict`, and the upload is aborted. `unreachable` with the code STORE_UPLOAD_RESTART means that the upload lost a race
+   * and must be started again; after any other failure `complete()` can be repeated.
    */
   complete(condition?: 'absent'): Promise<PutResult>;
-  /** Drops all parts. Safe to call at any time, more than once, also after `complete()`. */
+  /** Drops all parts. May be called at any time and more than once, also after `complete()`. */
   abort(): Promise<void>;
 }
 
@@ -171,7 +170,7 @@ export interface Upload {
 export interface DeleteOutcome {
   /** The key asked for. */
   readonly key: string;
-  /** Why this key was not deleted; absent when it is gone. */
+  /** Why this key was not deleted; absent if it is gone. */
   readonly error?: Error;
 }
 

@@ -1,10 +1,10 @@
 import { assertPart } from './keys.ts';
 import type { PartLimits } from './store.ts';
 
-/** What an upload's caller has done so far: holds it to the order of calls and to the limits, alike in every backend. */
+/** The state of one upload. It enforces the order of calls and the limits, in the same way for every backend. */
 export class UploadLedger {
   #state: 'open' | 'completed' | 'aborted' = 'open';
-  /** Where each part stands, from its first attempt on, and which are written. */
+  /** The place of each part, from its first attempt on. */
   readonly #places = new Map<number, { readonly at: number; readonly bytes: number }>();
   readonly #written = new Set<number>();
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -20,14 +20,14 @@ export class UploadLedger {
     return this.#state;
   }
 
-  /** Runs the writing of one part, which is to stand at byte `at`, and books it when it succeeded. */
+  /** Writes one part of `bytes` bytes, which begins at byte `at` of the object, and records it if `write` succeeds. */
   async part(part: number, at: number, bytes: number, write: () => Promise<void>): Promise<void> {
     assertPart(part, at, bytes, this.#limits);
     this.#assertOpen();
     const before = this.#places.get(part) ?? { at, bytes };
     if (before.at !== at || before.bytes !== bytes) {
       throw new RangeError(
-        `${this.#where}: part ${part} was ${before.bytes} bytes at ${before.at}, and is to be ${bytes} at ${at}`,
+        `${this.#where}: part ${part} was ${before.bytes} bytes at byte ${before.at}; it cannot become ${bytes} bytes at byte ${at}`,
       );
     }
     this.#places.set(part, before);
@@ -51,7 +51,10 @@ export class UploadLedger {
     let size = 0;
     for (const part of parts) {
       const { at, bytes } = this.#places.get(part)!;
-      if (at !== size) throw new RangeError(`${this.#where}: part ${part} is for byte ${at}, and stands at ${size}`);
+      if (at !== size)
+        throw new RangeError(
+          `${this.#where}: part ${part} begins at byte ${at}, but the parts before it end at byte ${size}`,
+        );
       if (bytes < this.#limits.minPart && part !== last) {
         const message = `part ${part} has ${bytes} bytes; all but the last need ${this.#limits.minPart}`;
         throw new RangeError(`${this.#where}: ${message}`);
@@ -65,7 +68,7 @@ export class UploadLedger {
     this.#state = 'completed';
   }
 
-  /** Refuses further parts and waits until none is under way. False when there is nothing to drop. */
+  /** Refuses further parts, and waits for those under way. Returns false if there is nothing to drop. */
   async aborting(): Promise<boolean> {
     if (this.#state !== 'open') return false;
     this.#state = 'aborted';

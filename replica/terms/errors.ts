@@ -1,7 +1,7 @@
 /**
- * What went wrong, coarsely. Callers branch on the kind; people read the message; `code` is finer and stable.
+ * The kind of a failure. Programs branch on the kind, people read the message, and `code` is finer and stable.
  *
- * - `corrupt`: bytes that are there are not what they must be.
+ * - `corrupt`: bytes are present but not what they must be.
  * - `missing`: an object, a replica or a file that must be there is not.
  * - `point`: the replica is sound, but the asked moment or position cannot be restored from it.
  * - `conflict`: a conditional write lost against another writer.
@@ -67,24 +67,25 @@ export class SeawallError extends Error {
   }
 }
 
-/** Bytes that are present but wrong. Names the object and, where known, the place in it. */
+/** An error of kind `corrupt`: bytes are present but wrong. The message begins with `facts.key`, if there is one. */
 export function corrupt(code: string, message: string, facts: ErrorFacts = {}, cause?: unknown): SeawallError {
   const where = facts.key === undefined ? '' : `${facts.key}: `;
   return new SeawallError('corrupt', code, where + message, facts, cause);
 }
 
-/** Gives a decoder's error the key of the object it was reading; other errors pass unchanged. */
+/** Adds the key of the object that was read to a decoder's error. An error with a key, or of another class, is returned as it is. */
 export function withKey(error: unknown, key: string): unknown {
   if (!(error instanceof SeawallError) || error.facts.key !== undefined) return error;
   return new SeawallError(error.kind, error.code, `${key}: ${error.message}`, { ...error.facts, key }, error.cause);
 }
 
 /** Whether an error is a {@link SeawallError} of one of these kinds. */
+/** Whether an error is a {@link SeawallError} of one of these kinds. */
 export function isKind(error: unknown, ...kinds: readonly ErrorKind[]): error is SeawallError {
   return error instanceof SeawallError && kinds.includes(error.kind);
 }
 
-/** A point that cannot be reached; names the nearest that can. */
+/** An error of kind `point`: a state that cannot be restored. The message names the nearest that can. */
 export function point(
   code: string,
   message: string,

@@ -1,11 +1,11 @@
 /**
- * Where things lie below a database's prefix in a bucket (Litestream's v0.3 layout, plus a folder of our own):
+ * The keys below a database's prefix in a bucket (Litestream 0.3's layout, and a folder of Seawall's own):
  *
  *     generations/<16 hex>/snapshots/<8 hex index>.snapshot.lz4
  *     generations/<16 hex>/wal/<8 hex index>_<8 hex offset>.wal.lz4
  *     seawall/…
  *
- * `.zst` stands in place of `.lz4` where zstd was chosen.
+ * `.zst` replaces `.lz4` if the codec is zstd.
  */
 import { hex8, isGeneration } from './position.ts';
 
@@ -13,7 +13,7 @@ import { hex8, isGeneration } from './position.ts';
 export type CodecName = 'lz4' | 'zstd';
 
 export const GENERATIONS = 'generations/';
-/** Ours: claim, head, floors, reports, evidence. Litestream never looks here. */
+/** Seawall's own folder: claim, head, floors, reports, evidence of drills. Litestream never reads it. */
 export const CONTROL = 'seawall/';
 export const CLAIM_KEY = `${CONTROL}claim`;
 export const HEAD_KEY = `${CONTROL}head`;
@@ -56,15 +56,17 @@ export function walPrefix(generation: string): string {
   return `${generationPrefix(generation)}wal/`;
 }
 
+/** The key of a snapshot. @throws RangeError for an impossible generation or index */
 export function snapshotKey(generation: string, index: number, codec: CodecName): string {
   return `${snapshotsPrefix(generation)}${hex8(index)}.snapshot.${EXTENSIONS[codec]}`;
 }
 
+/** The key of a WAL segment; `offset` in bytes. @throws RangeError for an impossible generation, index or offset */
 export function segmentKey(generation: string, index: number, offset: number, codec: CodecName): string {
   return `${walPrefix(generation)}${hex8(index)}_${hex8(offset)}.wal.${EXTENSIONS[codec]}`;
 }
 
-/** What a key below a database's prefix names; undefined for keys that are neither snapshots nor segments. */
+/** The snapshot or segment that a key below a database's prefix names; undefined for any other key. */
 export function parseKey(key: string): SnapshotName | SegmentName | undefined {
   const snapshot = SNAPSHOT.exec(key);
   if (snapshot !== null) {

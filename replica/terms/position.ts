@@ -23,11 +23,12 @@ export const MAX_INDEX = 0xffff_ffff;
 const GENERATION = /^[0-9a-f]{16}$/;
 const POSITION = /^([0-9a-f]{16})\/([0-9a-f]{8})\/([0-9a-f]{8,11})$/;
 
+/** Whether a text is a generation: sixteen lowercase hex digits. */
 export function isGeneration(text: string): boolean {
   return GENERATION.test(text);
 }
 
-/** Eight lowercase hex digits; more only past 4 GiB, where no shorter spelling exists. */
+/** An index or offset as eight lowercase hex digits, or more from 4 GiB on. @throws RangeError unless it is a whole number from 0 */
 export function hex8(value: number): string {
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an index or offset: ${value}`);
   return value.toString(16).padStart(8, '0');
@@ -36,11 +37,12 @@ export function hex8(value: number): string {
 /**
  * Writes a position as `generation/index/offset`. Throws a RangeError for an index or offset that is no whole number.
  */
+/** `generation/index/offset`; see {@link Position}. */
 export function formatPosition(position: Position): string {
   return `${position.generation}/${hex8(position.index)}/${hex8(position.offset)}`;
 }
 
-/** The inverse of {@link formatPosition}; undefined for anything else, so that callers can say what they wanted. */
+/** The inverse of {@link formatPosition}. Undefined for any other text, so that callers can name the option in their error. */
 export function parsePosition(text: string): Position | undefined {
   const match = POSITION.exec(text);
   if (match === null) return undefined;

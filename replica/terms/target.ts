@@ -43,8 +43,9 @@ export function parseTargetAt(text: string, now: number): Target {
 }
 
 /**
- * Parses `latest`, an RFC 3339 time with its zone, a position, or a transaction. Throws a RangeError that says so for
- * all else.
+ * Parses `latest`, an RFC 3339 time with its zone, a position, or a transaction.
+ *
+ * @throws RangeError for any other text
  */
 export function parseTarget(text: string): Target {
   if (text === 'latest') return LATEST;
@@ -63,7 +64,7 @@ export function parseTarget(text: string): Target {
   );
 }
 
-/** As one would ask for it; the inverse of {@link parseTarget}. */
+/** The text of a target; the inverse of {@link parseTarget}. */
 export function formatTarget(target: Target): string {
   switch (target.kind) {
     case 'latest':
@@ -77,12 +78,13 @@ export function formatTarget(target: Target): string {
   }
 }
 
-/** A transaction as a target is written; the digits as Litestream prints them. */
+/** A transaction, as targets write it: `txid:` and sixteen hex digits, as Litestream 0.5 prints them. */
 export function formatTxid(txid: number): string {
   return `txid:${txid.toString(16).padStart(16, '0')}`;
 }
 
 /** A time in milliseconds since 1970 as RFC 3339, in UTC. */
+/** A time (milliseconds since 1970) in RFC 3339, in UTC. */
 export function formatTime(time: number): string {
   return new Date(time).toISOString();
 }

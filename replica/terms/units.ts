@@ -37,7 +37,7 @@ function parse(value: unknown, option: string, units: Readonly<Record<string, nu
   return Number(match[1]) * unit;
 }
 
-/** Bytes for people: `1.4 MiB`. */
+/** Bytes as people read them: `1.40 MiB`. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;

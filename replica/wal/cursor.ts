@@ -1,4 +1,4 @@
-/** Reads one WAL index from its first byte on, checking every frame against the chain. */
+/** Reads one WAL index from its first byte on, and checks every frame against the checksum chain. */
 import { corrupt } from '../terms/errors.ts';
 import { formatPosition } from '../terms/position.ts';
 import type { WalSum } from './checksum.ts';
@@ -14,7 +14,7 @@ import {
 
 export interface Frame {
   readonly page: number;
-  /** Pages of the database after this commit; 0 when the frame is not a commit. */
+  /** Pages of the database after this commit; 0 if the frame is not a commit. */
   readonly commitPages: number;
   readonly content: Buffer;
   /** The byte after this frame in the WAL file. */
@@ -39,7 +39,7 @@ export class WalCursor {
     return this.#wal;
   }
 
-  /** The chain's checksum after what was read so far. */
+  /** The checksum of the last frame so far (before the first one, the header's). */
   get sum(): WalSum {
     return this.#sum;
   }
@@ -49,12 +49,12 @@ export class WalCursor {
     return this.#offset;
   }
 
-  /** Whether what was read so far ends with a commit (or holds no frame). */
+  /** Whether the bytes so far end with a commit, or hold no frame. */
   get atCommit(): boolean {
     return this.#lastWasCommit && this.#rest.length === 0;
   }
 
-  /** Takes the next bytes of the WAL file; returns the frames they complete. Throws `corrupt` (WAL_…). */
+  /** Takes the next bytes of the WAL file. Returns the frames that they complete. Throws `corrupt` (WAL_…). */
   feed(bytes: Buffer): Frame[] {
     let data = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     if (this.#wal === undefined) {

@@ -31,13 +31,14 @@ export interface WalHeader {
 export interface FrameHeader {
   /** Page number, from 1. */
   readonly page: number;
-  /** Pages of the database after this commit; 0 when the frame is not a commit. */
+  /** Pages of the database after this commit; 0 if the frame is not a commit. */
   readonly commitPages: number;
   readonly salt1: number;
   readonly salt2: number;
   readonly sum: WalSum;
 }
 
+/** Whether a number is a page size of SQLite's: a power of two from 512 to 65536 bytes. */
 export function isPageSize(value: number): boolean {
   return value >= 512 && value <= 65536 && (value & (value - 1)) === 0;
 }
@@ -47,6 +48,7 @@ export function lockPage(pageSize: number): number {
   return 0x4000_0000 / pageSize + 1;
 }
 
+/** Bytes of a frame: its header and one page. */
 export function frameSize(pageSize: number): number {
   return FRAME_HEADER_SIZE + pageSize;
 }
@@ -72,7 +74,9 @@ export function parseWalHeader(bytes: Buffer): WalHeader {
   }
   const version = bytes.readUInt32BE(4);
   if (version !== WAL_VERSION) {
-    throw corrupt('WAL_HEADER_VERSION', `WAL version ${version}, only ${WAL_VERSION} is known`, { actual: version });
+    throw corrupt('WAL_HEADER_VERSION', `the WAL has version ${version}; only ${WAL_VERSION} is known`, {
+      actual: version,
+    });
   }
   const pageSize = bytes.readUInt32BE(8);
   if (!isPageSize(pageSize)) {
@@ -109,6 +113,7 @@ export function encodeWalHeader(fields: Omit<WalHeader, 'sum'>): Buffer {
   return bytes;
 }
 
+/** The header of the frame that begins at byte `at`, unchecked; see {@link frameFault}. */
 export function parseFrameHeader(bytes: Buffer, at = 0): FrameHeader {
   return {
     page: bytes.readUInt32BE(at),
@@ -121,7 +126,7 @@ export function parseFrameHeader(bytes: Buffer, at = 0): FrameHeader {
 
 /**
  * Checks one frame against the chain. `frame` is its header and its page; `sum` is the checksum of the frame before
- * (the header's for the first). Returns why the frame is not valid, or undefined when it is.
+ * (for the first frame, the header's). Returns why the frame is not valid, or undefined if it is.
  */
 export function frameFault(
   wal: Pick<WalHeader, 'order' | 'salt1' | 'salt2'>,
