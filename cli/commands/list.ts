@@ -1,12 +1,12 @@
 import { isKind } from '../../replica/terms/errors.ts';
-import { formatPosition, hex8 } from '../../replica/terms/position.ts';
+import { hex8, type Place } from '../../replica/terms/position.ts';
 import { loadReplica } from '../../replica/restore/choose.ts';
 import { restorableRanges, type RestorableRange } from '../../replica/plan/ranges.ts';
 import type { SegmentRef } from '../../replica/objects/segment-reader.ts';
 import { readSnapshotFacts } from '../../replica/objects/snapshot-reader.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime } from '../../replica/terms/target.ts';
-import { keyOfSnapshot, type Generation } from '../../replica/catalogue/generation.ts';
+import { keyOfSnapshot, positionIn, type Generation } from '../../replica/catalogue/generation.ts';
 import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
 import type { Timeline } from '../../replica/catalogue/timeline.ts';
 import { formatSize } from '../../replica/terms/units.ts';
@@ -155,12 +155,12 @@ function walRanges({ segments }: Generation): WalRange[] {
 
 function documentOf(generation: ListedGeneration): JsonDocument {
   const { id, current, snapshots, wal, restorable, bytes, problem } = generation;
-  const position = ({ index, offset }: SegmentRef): string => formatPosition({ generation: id, index, offset });
+  const position = (place: Place): string => positionIn({ id }, place);
   return {
     generation: id,
     current,
     snapshots: snapshots.map(({ time, index, key, ...rest }) => ({
-      position: formatPosition({ generation: id, index, offset: 0 }),
+      position: position({ index, offset: 0 }),
       key,
       time: formatTime(time),
       ...rest,

@@ -1,12 +1,12 @@
 import type { LtxHistory } from '../../replica/ltx/history.ts';
 import { formatChecksum } from '../../replica/format/page-hashes.ts';
 import { planRestore, type RestorePlan } from '../../replica/plan/plan.ts';
-import { formatPosition, hex8 } from '../../replica/terms/position.ts';
+import { hex8 } from '../../replica/terms/position.ts';
 import { chooseIn, loadReplica } from '../../replica/restore/choose.ts';
 import type { Restorable } from '../../replica/restore/restorable.ts';
 import type { Store } from '../../replica/store/store.ts';
 import { formatTime, LATEST, parseTarget } from '../../replica/terms/target.ts';
-import { keyOfSnapshot, type Generation } from '../../replica/catalogue/generation.ts';
+import { keyOfSnapshot, positionIn, type Generation } from '../../replica/catalogue/generation.ts';
 import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
 import type { Timeline } from '../../replica/catalogue/timeline.ts';
 import { formatSize } from '../../replica/terms/units.ts';
@@ -151,7 +151,7 @@ function statusOfFiles(url: string, { position, time, base, more, warnings }: Re
 function positionOf({ generation, until, indexes, snapshot }: RestorePlan): string {
   const end = indexes.at(-1)?.segments.at(-1) ?? { index: snapshot.index, offset: 0 };
   const place = Number.isSafeInteger(until.offset) && until.offset < Number.MAX_SAFE_INTEGER ? until : end;
-  return formatPosition({ generation: generation.id, index: place.index, offset: place.offset });
+  return positionIn(generation, place);
 }
 
 function walSince(generation: Generation, index: number): { segments: number; indexes: number; bytes: number } {

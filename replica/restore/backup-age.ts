@@ -16,10 +16,12 @@ export interface BackupAge {
 }
 
 /**
- * The backup's age at `now`. A shipper that runs renews the head while the database idles, so an idle database stays
- * young; without heads (another program's replica) only arriving segments count. What the head says is held against the
- * store's clock, so that a clock that is ahead does not hide a dead shipper. Snapshots made of what was there already
- * (compaction, also by Litestream 0.5) do not make a backup younger.
+ * The backup's age at `now`, in milliseconds since 1970.
+ *
+ * A running shipper renews the head even if nothing changes, so the backup of an idle database stays young. A replica
+ * without heads (another program's) is as old as its newest segment. `seen` is checked against the store's clock, so
+ * that a shipper whose clock is ahead does not look alive after it died. Snapshots that compaction makes from existing
+ * objects, also those of Litestream 0.5, do not make a backup younger.
  */
 export async function backupAge(store: Store, { timeline, ltx }: Replica, now: number): Promise<BackupAge> {
   const seen = (await readHead(store))?.heard;
@@ -31,7 +33,7 @@ export async function backupAge(store: Store, { timeline, ltx }: Replica, now: n
   return { age: Number.isFinite(newest) ? Math.max(0, now - newest) : undefined, seen, arrived };
 }
 
-/** Of several files that end with the newest transaction the first one brought it; the others were merged from it. */
+/** Of several files that end with the newest transaction, the first one brought it. The others were merged from it. */
 function newestFile({ files, last }: LtxHistory): number {
   return Math.min(...files.filter(({ max }) => max === last).map(({ lastModified }) => lastModified));
 }

@@ -14,13 +14,13 @@ import type { Store } from '../store/store.ts';
 import { formatTime, type Target } from '../terms/target.ts';
 import { loadTimeline, type Timeline, type Tolerance } from '../catalogue/timeline.ts';
 
-/** At least one of the two is there. */
+/** What a replica holds. At least one of the two is defined. */
 export interface Replica {
   readonly timeline: Timeline | undefined;
   readonly ltx: LtxHistory | undefined;
 }
 
-/** Lists what there is. Throws `missing` (REPLICA_EMPTY) if there is no replica. */
+/** Lists the replica. Throws `missing` (REPLICA_EMPTY) if there is no replica. */
 export async function loadReplica(store: Store, may: Tolerance = {}): Promise<Replica> {
   const [files, generations] = await Promise.allSettled([loadLtxHistory(store), loadTimeline(store, may)]);
   if (files.status === 'rejected') throw files.reason;
@@ -44,6 +44,7 @@ export async function openAt(store: Store, target: Target, options: OpenAtOption
   return (await choose(store, target)).pages(options);
 }
 
+/** The state at a target, in a replica that was loaded before. Throws as {@link choose} does. */
 export async function chooseIn(store: Store, { timeline, ltx }: Replica, target: Target): Promise<Restorable> {
   if (ltx === undefined) return chooseInTimeline(store, timeline!, target);
   if (timeline === undefined || target.kind === 'txid') return chooseLtx(store, ltx, target);
@@ -55,7 +56,7 @@ export async function chooseIn(store: Store, { timeline, ltx }: Replica, target:
   );
 }
 
-/** What a state could not be chosen by: it lies before everything that one of the programs wrote. */
+/** Error codes of a target that lies before everything that one of the two programs wrote. */
 const BEFORE: ReadonlySet<string> = new Set(['POINT_BEFORE_FIRST', 'NO_SNAPSHOT']);
 
 async function orBefore(chosen: Promise<Restorable>): Promise<Restorable | SeawallError> {
@@ -80,8 +81,8 @@ function newer(url: string, files: Restorable | SeawallError, generations: Resto
   const [state, other] = files.time >= generations.time ? [files, generations] : [generations, files];
   const words = ({ position, time }: Restorable): string => `${position} of ${formatTime(time)}`;
   const warning =
-    `${url} holds both generations and LTX files of Litestream 0.5. Taken is the newer state, ${words(state)}; ` +
-    `the other is ${words(other)}, and is restored when asked for by that name`;
+    `${url} holds both generations and LTX files of Litestream 0.5. The newer state is taken, ${words(state)}. ` +
+    `The other one is ${words(other)}; to restore it, ask for it by that name.`;
   return { ...state, warnings: [...state.warnings, warning] };
 }
 

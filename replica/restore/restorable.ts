@@ -1,6 +1,6 @@
 /**
- * A state that was chosen to be restored, whatever the format of the replica it lies in. Everything that restores
- * stands on this: to a file, to an object, to nowhere.
+ * A state that was chosen to be restored, the same for every format of replica. Restores to a file, restores to an
+ * object, drills and reads of single pages all start from it.
  */
 import type { FileOwner } from '../format/snapshot.ts';
 import type { Image } from '../image/image.ts';
@@ -12,22 +12,22 @@ import type { PageFile } from '../image/to-file/target-file.ts';
 
 /** A state that {@link choose} found, ready to be restored or read. */
 export interface Restorable {
-  /** As one would ask for it; where the end of an index is not known before its WAL is read, only roughly. */
+  /** The state, written as a target. It is approximate if the end of its index is known only once the WAL is read. */
   readonly position: string;
   /** When the state was captured, milliseconds since 1970; by the store's clock if nothing recorded it. */
   readonly time: number;
   /** What a restore will prove. */
   readonly proof: Proof;
-  /** What was found damaged on the way and does not matter to this state, in words. */
+  /** Damage that was found and does not affect this state, in words. */
   readonly warnings: readonly string[];
-  /** The object that holds a whole database to begin with. */
+  /** The object with a whole database that the restore starts from. */
   readonly base: {
     /** Its key, relative to the replica. */
     readonly key: string;
     /** Bytes stored. */
     readonly size: number;
   };
-  /** Other objects to be read. */
+  /** The other objects that the restore reads. */
   readonly more: {
     /** How many. */
     readonly objects: number;
@@ -35,14 +35,14 @@ export interface Restorable {
     readonly bytes: number;
   };
   /**
-   * In blocks, in order.
+   * Opens the state as blocks, in order.
    *
    * @param memory bytes of pages held at a time
    */
   open(memory?: number): Promise<Image>;
-  /** Into a file, in whatever order is quickest. */
+  /** Prepares to write the state into a file, in the order that is fastest. */
   toFile(): Promise<FileImage>;
-  /** The same for reading single pages. */
+  /** Opens the state for reading single pages. */
   pages(options?: OpenAtOptions): Promise<PastState>;
   /** Permissions and owner of the original, if they were recorded. */
   owner(): Promise<FileOwner | undefined>;
@@ -52,7 +52,7 @@ export interface Restorable {
 export interface FileImage {
   /** How large it will be; undefined if another program's snapshot does not say. */
   readonly bytes: number | undefined;
-  /** Writes into an empty file, which is worth nothing unless this returns. */
+  /** Writes into an empty file. The file is usable only if this returns. */
   readonly write: (file: PageFile, options: ImageWriteOptions) => Promise<WrittenState>;
 }
 

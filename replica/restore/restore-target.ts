@@ -1,4 +1,4 @@
-/** Where a restored database goes: checked first, written under another name beside it, and published when it is proven. */
+/** The target file of a restore: it is checked first, written under a temporary name beside it, and renamed once it is proven. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, chown, link, lstat, open, rename, rm, stat, statfs } from 'node:fs/promises';
@@ -8,16 +8,19 @@ import type { FileOwner } from '../format/snapshot.ts';
 import { TargetFile } from '../image/to-file/target-file.ts';
 
 export interface TargetOptions {
-  /** Replaces an existing file, and removes its `-wal` and `-shm`. */
+  /** If true, an existing file is replaced and its `-wal`, `-journal` and `-shm` are removed. */
   readonly force: boolean;
-  /** Bytes that the disk must have room for. */
+  /** Bytes that must be free on the disk. */
   readonly needs: number;
-  /** Mode and owner for a file that replaces none; by default those that the process gives. */
+  /** Mode and owner if no file is replaced. By default the process and its umask decide. */
   readonly owner?: () => Promise<FileOwner | undefined>;
 }
 
 /**
- * Refuses a target that is there, or beside which a WAL lies that SQLite would replay into the restored file.
+ * Checks that a file can be restored to `target`: its folder exists, and unless `force` is set, neither the file nor a
+ * WAL or journal beside it does, because SQLite would replay that into the restored file.
+ *
+ * Throws `exists` (TARGET_IS_FOLDER, TARGET_EXISTS) and `local` (NO_FOLDER).
  *
  * @param target an absolute path
  */
@@ -72,11 +75,11 @@ export async function makeTarget<T>(
     } finally {
       await file.close();
     }
-    if (owner !== undefined) await dress(temporary, owner);
+    if (owner !== undefined) await setModeAndOwner(temporary, owner);
     await publish(temporary, target, force);
     return filled;
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to tell
+    await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to report
     throw localError(error, target);
   }
 }
@@ -96,7 +99,7 @@ async function ownerOfReplaced(target: string): Promise<FileOwner | undefined> {
   return replaced && { mode: replaced.mode & 0o7777, uid: replaced.uid, gid: replaced.gid };
 }
 
-async function dress(path: string, owner: FileOwner): Promise<void> {
+async function setModeAndOwner(path: string, owner: FileOwner): Promise<void> {
   // Only root may change a file's owner; otherwise the user who restores it stays the owner.
   await chown(path, owner.uid, owner.gid).catch(() => undefined);
   await chmod(path, owner.mode);
@@ -117,8 +120,8 @@ async function publish(temporary: string, target: string, force: boolean): Promi
 }
 
 /**
- * Takes the place of an existing file. Its WAL or journal is moved out of the way first, since SQLite would replay it
- * into the restored file, and deleted last: until the new file stands, the old one is not lost.
+ * Replaces an existing file. Its WAL or journal is renamed first, because SQLite would replay it into the restored
+ * file, and deleted last. If the rename of the new file fails, the old file gets its WAL or journal back.
  */
 async function replace(temporary: string, target: string): Promise<void> {
   const moved: { readonly from: string; readonly to: string }[] = [];

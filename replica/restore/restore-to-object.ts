@@ -1,4 +1,4 @@
-/** Restores a database into an object of a store: streamed, proven, and only then visible under its key. */
+/** Restores a database into an object of a store. The object becomes visible under its key only once it is proven. */
 import { isKind, SeawallError } from '../terms/errors.ts';
 import type { ImageResult } from '../image/image-proof.ts';
 import type { Restorable } from './restorable.ts';
@@ -9,11 +9,11 @@ import type { Store } from '../store/store.ts';
 export interface ObjectRestoreOptions {
   /** Bytes of WAL pages held in memory. */
   readonly memory?: number;
-  /** Called after each piece with bytes so far and in all. */
+  /** Called after each piece with the bytes done so far and the total, which is undefined if it is not known. */
   readonly onProgress?: (done: number, total: number | undefined) => void;
-  /** Given each piece of the database as it is restored, in order; for a copy elsewhere. */
+  /** Called with each piece of the database, in order, before it is uploaded: to write a second copy. */
   readonly tee?: (piece: Buffer, offset: number) => Promise<void>;
-  /** Called when the checksum held and before anything is visible; what it throws keeps it from becoming so. */
+  /** Called after the checksum was proven and before the object becomes visible. If it throws, nothing becomes visible. */
   readonly accept?: () => Promise<void>;
 }
 
@@ -26,12 +26,12 @@ export interface RestoredObject extends ImageResult {
   readonly bytes: number;
 }
 
-/** Snapshots of other programs do not say how large the database is; this much then fits the parts. */
+/** Another program's snapshot does not say how large the database is. The parts are then sized for this many bytes. */
 const UNKNOWN_SIZE_BOUND = 150 * 2 ** 30;
 
 /**
- * Restores a chosen state into `key` of `target`, which must not be there. Memory is bounded whatever the size, and no disk
- * is used. After a failure nothing is at the key and no upload is left behind.
+ * Restores a chosen state into the object `key` of `target`, which must not exist. It uses no disk, and its memory does
+ * not grow with the database. After a failure there is no object at the key, and the upload is aborted.
  *
  * Throws `exists`, `missing`, `point`, `corrupt`, `unreachable`, `denied`.
  */
@@ -62,7 +62,7 @@ export async function restoreToObject(
     const { position } = image;
     return { key, position, time: state.time, pageSize: image.pageSize, bytes: done, ...result };
   } catch (error) {
-    // The first failure is the one to tell; what cannot be aborted now, the bucket's rules abort.
+    // The first error is the one to report. If the abort fails, the bucket's lifecycle rule aborts the upload.
     await writer.abort().catch(() => undefined);
     throw isKind(error, 'conflict') && error.facts.key === key ? targetExists(target, key, error) : error;
   }

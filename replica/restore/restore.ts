@@ -1,4 +1,4 @@
-/** Restores a database to a file: streamed, proven, and only then visible under its name. */
+/** Restores a database into a file. The file gets its name only once it is proven. */
 import { resolve } from 'node:path';
 import type { ImageResult } from '../image/image-proof.ts';
 import type { ImageWriteOptions } from '../image/to-file/image-writer.ts';
@@ -20,7 +20,7 @@ export interface RestoreOptions extends ImageWriteOptions {
 export interface Restored extends ImageResult {
   /** The restored file, absolute. */
   readonly path: string;
-  /** Which state it is, as one would ask for it. */
+  /** The restored state, written as a target that `restore` accepts. */
   readonly position: string;
   /** When the restored state was captured, milliseconds since 1970. */
   readonly time: number;
@@ -45,11 +45,11 @@ export async function restore(store: Store, path: string, options: RestoreOption
   return restoreState(await choose(store, options.target ?? LATEST), target, options);
 }
 
-/** Restores a state that was chosen before; for callers that show it first. */
+/** Restores a state that {@link choose} found, for callers that show it before they restore it. Throws as `restore` does. */
 export async function restoreState(state: Restorable, path: string, options: RestoreOptions = {}): Promise<Restored> {
   const target = resolve(path);
-  const owner = state.owner(); // side by side with what follows
-  owner.catch(() => undefined); // observed where it is wanted
+  const owner = state.owner(); // is read while the image is opened
+  owner.catch(() => undefined); // makeTarget awaits it and reports its error
   const { bytes, write } = await state.toFile();
   const needs = bytes ?? state.base.size;
   return makeTarget(target, { force: options.force === true, needs, owner: () => owner }, async (file) => {

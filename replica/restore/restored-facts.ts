@@ -1,4 +1,4 @@
-/** A restored state as it is told in words: in the evidence of a drill, and in what the restore function answers. */
+/** The facts of a restored state as plain JSON: for the evidence of a drill and the response of the restore function. */
 import { formatChecksum } from '../format/page-hashes.ts';
 import type { Proof } from '../image/image-proof.ts';
 import type { Restorable, WrittenState } from './restorable.ts';
@@ -14,7 +14,7 @@ export interface RestoredFacts {
   /** Sixteen hex digits. */
   readonly checksum: string;
   readonly proof: Proof;
-  /** What was found damaged and did not matter. */
+  /** Damage that was found and does not affect this state, in words. */
   readonly warnings: readonly string[];
 }
 
