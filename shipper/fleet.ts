@@ -1,6 +1,7 @@
 /** Many databases, shipped by one helper process. */
 import { EventEmitter } from 'node:events';
 import { SeawallError } from '../replica/terms/errors.ts';
+import { DefaultWarnings } from './default-warnings.ts';
 import { FleetPlaces } from './fleet-places.ts';
 import { stopOnSignals, type StopOnSignalsOptions } from './stop-on-signals.ts';
 import { FolderWatch, type FolderOptions } from './folder-watch.ts';
@@ -50,6 +51,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly #defaults: FleetOptions;
   readonly #supervisor = new HelperSupervisor();
   readonly #places = new FleetPlaces();
+  readonly #warnings = new DefaultWarnings();
   readonly #shippers = new Map<string, Shipper>();
   readonly #folders = new Set<FolderWatch>();
   #stopping: Promise<void> | undefined;
@@ -92,8 +94,8 @@ export class Fleet extends EventEmitter<FleetEvents> {
     const shipper = shipperBy(this.#supervisor, merged);
     shipper.on('event', (event) => {
       const emit = this.emit.bind(this) as (name: string, event: ShipperEvent, shipper: Shipper) => boolean;
-      emit(event.type, event, shipper);
-      emit('event', event, shipper);
+      const heard = emit(event.type, event, shipper);
+      if (!emit('event', event, shipper) && !heard) this.#warnings.hear(event, shipper.database);
     });
     this.#shippers.set(settings.database, shipper);
     try {

@@ -1,6 +1,7 @@
 /** The handle an app holds of one database that is shipped. */
 import { EventEmitter } from 'node:events';
 import { SeawallError } from '../replica/terms/errors.ts';
+import { DefaultWarnings } from './default-warnings.ts';
 import { HelperSupervisor } from './helper-supervisor.ts';
 import { SupervisedShipment } from './supervised-shipment.ts';
 import { settle, type Settings, type ShipperOptions } from './options.ts';
@@ -33,6 +34,9 @@ export let shipperBy: (supervisor: HelperSupervisor, options: ShipperOptions) =>
  *
  * All work happens in a helper process, whatever SQLite library the app uses. If the app dies, the helper ships what
  * was committed and ends; if the helper dies, another takes over.
+ *
+ * If nothing listens for `problem` or `event`, a failing backup writes a warning of the process (`SeawallWarning`), each
+ * problem at most once in ten minutes.
  */
 export class Shipper extends EventEmitter<ShipperEvents> {
   static {
@@ -46,6 +50,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
   readonly #settings: Settings;
   #supervisor = new HelperSupervisor();
   readonly #health = new HealthRecord();
+  readonly #warnings = new DefaultWarnings();
   #shipment: SupervisedShipment | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -112,7 +117,8 @@ export class Shipper extends EventEmitter<ShipperEvents> {
 
   /**
    * Tells within a second whether the backup is fresh: everything committed more than `maxLag` ago (milliseconds or text,
-   * default '30s') is in the replica. Never rejects, whatever the store or the helper does, also before `start()` and
+   * default '30s') is in the replica. That another shipper took the replica over is known within a `heartbeat`, and at
+   * each `sync()` and `durable()`. Never rejects, whatever the store or the helper does, also before `start()` and
    * after `stop()`; a `maxLag` that is no duration is a TypeError.
    */
   async health({ maxLag = '30s' }: { readonly maxLag?: string | number } = {}): Promise<Health> {
@@ -189,7 +195,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
 
   #tell(event: ShipperEvent): void {
     const emit = this.emit.bind(this) as (name: string, event: ShipperEvent) => boolean;
-    emit(event.type, event);
-    emit('event', event);
+    const heard = emit(event.type, event);
+    if (!emit('event', event) && !heard) this.#warnings.hear(event, this.database);
   }
 }
