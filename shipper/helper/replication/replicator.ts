@@ -120,7 +120,7 @@ export class Replicator {
   durable(): Promise<Synced> {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
     const durable = this.#waiters.wait(this.#committed());
-    if (this.#mayAnswer) this.#pause.wake();
+    if (this.#mayAnswer) this.#pause.end();
     return durable;
   }
 
@@ -206,8 +206,7 @@ export class Replicator {
         await this.#answer(this.#abort.signal);
         await this.#takeSnapshots();
         if (this.#heartbeat.due && (await this.#stands())) await this.#beat();
-        const left = passed + this.#context.settings.syncInterval - this.#context.clock.steady();
-        if (left > 0 && this.#mayPause()) await this.#pause.take(left);
+        await this.#pauseUntil(passed + this.#context.settings.syncInterval);
         if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced && !this.#mayAnswer)
           await this.#pause.rest();
       }
@@ -215,6 +214,16 @@ export class Replicator {
       if (!this.#stopping) this.#fail(error);
     } finally {
       leave();
+    }
+  }
+
+  /** Pauses until a steady time, or until something is urgent. Those who wait for nothing but the answer get it meanwhile. */
+  async #pauseUntil(time: number): Promise<void> {
+    while (this.#mayPause()) {
+      const left = time - this.#context.clock.steady();
+      if (left <= 0) return;
+      await this.#pause.take(left);
+      if (this.#mayPause()) await this.#answer(this.#abort.signal);
     }
   }
 
