@@ -5,8 +5,10 @@
 
 /** Why continuity with the live WAL was lost. The shipper regains it by itself; what the user does is said for each. */
 export type LossCause =
-  /** The path leads to another file, or `-shm` was replaced or removed. Nothing to do if a restore or a deploy did it. */
+  /** The path leads to another file, or to none. Nothing to do if a restore or a deploy did it. */
   | 'database-replaced'
+  /** `-wal` or `-shm` was removed or replaced under open connections. Find out who does that, and close the database. */
+  | 'wal-files-removed'
   /** The WAL file read is not the one that SQLite uses. Find out who deletes or replaces `-wal` under open connections. */
   | 'wal-replaced'
   /** The WAL was restarted before all of it was captured. Nothing to do if it is rare. */
@@ -21,7 +23,7 @@ export type LossCause =
   | 'staging-lost'
   /** A snapshot's pages are not what the WAL made them. Find out who writes to the database file without SQLite. */
   | 'checksum-mismatch'
-  /** The database file changed while its WAL had nothing left to copy. Find out who writes to it without SQLite. */
+  /** The database file changed, and no checkpoint did it. Find out who writes to it without SQLite. */
   | 'database-changed'
   /** Objects of the replica are gone, or older than they were. Find out who deletes them or rolls the bucket back. */
   | 'replica-lost'
@@ -72,6 +74,7 @@ export type Blocker =
 
 export const LOSS_WORDS = {
   'database-replaced': 'the database file was replaced',
+  'wal-files-removed': 'the WAL or its index was removed or replaced',
   'wal-replaced': 'the WAL file was replaced',
   'wal-reset': 'the WAL was restarted before all of it was captured',
   'wal-cut-short': 'the WAL file ended before its committed frames',

@@ -12,3 +12,11 @@ export class ContinuityLost extends Error {
     this.reason = reason;
   }
 }
+
+/**
+ * The open files are no longer the database that lies under the path, or not as SQLite left it. They must not be touched
+ * any more, and are let go at once. What was captured before is history and is shipped.
+ */
+export function losesFiles(reason: string): reason is 'database-replaced' | 'wal-files-removed' | 'database-changed' {
+  return reason === 'database-replaced' || reason === 'wal-files-removed' || reason === 'database-changed';
+}

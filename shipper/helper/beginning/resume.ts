@@ -101,6 +101,8 @@ export async function resumeGeneration(live: LiveDatabase, store: Store, setting
         let bytes = 0;
         try {
           for (const segment of planned.segments) {
+            // Pages of the difference were read once to be hashed, and once more for this.
+            if (segment.endsOnCommit) image.assertUntouched();
             await settings.upload(segment, signal);
             progressed();
             bytes += segment.bytes.length;

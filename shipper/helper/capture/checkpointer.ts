@@ -27,6 +27,13 @@ interface Obstacle {
   readonly by: Blocker | undefined;
 }
 
+/**
+ * An app that opens and closes the database for each commit would end an index each time. So after such an end there is
+ * none for so many milliseconds, unless there was no commit for a moment.
+ */
+const CLOSED_PAUSE = 10_000;
+const CLOSED_REST = 1000;
+
 export class Checkpointer {
   readonly #live: LiveDatabase;
   readonly #limits: CheckpointLimits;
@@ -36,6 +43,9 @@ export class Checkpointer {
   /** Frames of the present index that the disk was asked to take. */
   #flushedFrames = 0;
   #passive = { ended: -Infinity, took: 0 };
+  /** When there were last commits, and when the files were last left as at a close. */
+  #busyAt = -Infinity;
+  #closedAt = -Infinity;
   #obstacle: Obstacle = { lastFailure: -Infinity, failures: 0, by: undefined };
 
   constructor(live: LiveDatabase, limits: CheckpointLimits, clock: Clock) {
@@ -67,6 +77,10 @@ export class Checkpointer {
     const now = this.#clock.steady();
     if (occasion !== 'ended' && wal.frames > 0) this.#hasFrames(now);
     const index = this.#index;
+    if (occasion === 'busy') this.#busyAt = now;
+    else if ((occasion === 'idle' || occasion === 'ended') && this.#isClosedByApp(now)) {
+      return this.#endWithApp(wal, occasion, take);
+    }
     const isOver = occasion === 'ended' || (index.kind === 'sealed' && wal.frames === index.frames);
     const frames = isOver ? 0 : wal.frames;
     const since = index.kind === 'empty' ? undefined : index.since;
@@ -107,6 +121,25 @@ export class Checkpointer {
         return this.#seal(take);
     }
     return undefined;
+  }
+
+  /** All processes have closed the database while its WAL still holds something. */
+  #isClosedByApp(now: number): boolean {
+    const pause = now - this.#busyAt < CLOSED_REST ? CLOSED_PAUSE : CLOSED_REST;
+    if (now - this.#closedAt < pause) return false;
+    return this.#live.files.walSize() > 0 && this.#live.isLeft();
+  }
+
+  /**
+   * Leaves the files as SQLite leaves them when a database is closed: everything in the database file, and an empty WAL.
+   * So a copy of the file is whole, and a file that is copied over it meets no frames of its predecessor.
+   */
+  #endWithApp(wal: ShmHeader, occasion: Occasion, take: Take): 'pin-moved' | undefined {
+    this.#closedAt = this.#clock.steady();
+    let moved: 'pin-moved' | undefined;
+    if (occasion === 'idle' && wal.frames > 0) moved = this.#seal(take);
+    if (moved === undefined) this.#live.emptyWal();
+    return moved;
   }
 
   #hasFrames(now: number): void {

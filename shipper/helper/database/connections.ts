@@ -21,19 +21,23 @@ export class Connections {
   readonly #path: string;
   readonly #checkPlace: () => void;
   readonly #open = new Map<Role, Connection>();
+  #isClosed = false;
 
-  /** `checkPlace` is called after a connection is opened and before it reads anything. It throws to forbid reading. */
+  /** `checkPlace` is called before a connection is opened, and before it reads anything; it throws to forbid that. */
   constructor(path: string, checkPlace: () => void) {
     this.#path = path;
     this.#checkPlace = checkPlace;
   }
 
-  get(role: Role): Connection {
+  /** `gate` is asked instead of `checkPlace`. */
+  get(role: Role, gate = this.#checkPlace): Connection {
     const open = this.#open.get(role);
     if (open !== undefined) return open;
+    if (this.#isClosed) throw new Error(`the connections to ${this.#path} were closed`);
+    gate();
     const connection = new Database(this.#path, { fileMustExist: true, timeout: 0, readonly: READ_ONLY.has(role) });
     try {
-      this.#checkPlace();
+      gate();
       connection.pragma('wal_autocheckpoint = 0');
       connection.pragma('mmap_size = 0');
       // The cache holds no more than the pages in use; SQLite would set memory aside for 20.
@@ -68,6 +72,7 @@ export class Connections {
 
   /** Closes all. With `writersLast` SQLite may checkpoint the database and remove its WAL, as when an app closes it. */
   closeAll(writersLast: boolean): void {
+    this.#isClosed = true;
     for (const role of writersLast ? ROLES.toReversed() : ROLES) {
       this.end(role);
       this.#open.get(role)?.close();

@@ -10,10 +10,14 @@ import type { Clock } from '../../clock.ts';
 import type { Blocker } from '../../reasons.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
 import { beginRead, Connections, type Role } from './connections.ts';
-import type { LeftBehind } from './left-behind.ts';
+import { identitiesUnder, type Identities } from './file-identity.ts';
+import { FileStamp } from './file-stamp.ts';
+import type { Change, LeftBehind } from './left-behind.ts';
 import { LiveFiles } from './live-files.ts';
-import { checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError, staleWal } from './sqlite-refusals.ts';
+import { beingWritten, checkFile, checkLibrary, failsOnDisk, isBusy, notWal, openError } from './sqlite-refusals.ts';
 import type { ShmHeader } from './shm-header.ts';
+import { otherHolders } from './other-holders.ts';
+import { refuseParted } from './use-by-others.ts';
 
 /** How long one attempt to take the write lock lasts, in milliseconds. */
 const LOCK_TRIES_MS = 25;
@@ -40,7 +44,6 @@ export interface Held {
 }
 
 export interface OpenOptions {
-  readonly former?: LeftBehind;
   readonly prepare?: (path: string) => void;
 }
 
@@ -51,24 +54,30 @@ export class LiveDatabase {
   readonly #clock: Clock;
   readonly #connections: Connections;
   #pinned: 'reader' | 'otherReader' = 'reader';
+  readonly #stamp: FileStamp;
   #isEnding = false;
 
   /**
-   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `former` is what
-   * was open at this path before: if its WAL still lies beside the new file, SQLite would mix the two, so that is
-   * refused. `prepare` is called once the file may be touched. `clock` limits how long locks are tried for.
+   * Opens the database and pins it at once. Throws `refused` or `local` with what to do about it. `prepare` is called
+   * once it is known that the file may be touched.
    */
-  static open(path: string, clock: Clock, { former, prepare }: OpenOptions = {}): LiveDatabase {
+  static open(path: string, clock: Clock, { prepare }: OpenOptions = {}): LiveDatabase {
     let opened: LiveDatabase | undefined;
-    const connections = new Connections(path, () => opened?.checkPlace());
+    let connections: Connections | undefined;
     try {
-      if (former?.walLiesBeside(path) === true) throw staleWal(path);
       checkFile(path);
+      refuseParted(path);
       prepare?.(path);
+      const before = identitiesUnder(path);
+      connections = new Connections(path, () => opened?.checkPlace());
       opened = new LiveDatabase(path, connections, clock);
-      return opened;
+      // Whatever was exchanged meanwhile, the connections may have other files open than those that are read here.
+      if (isSame(before, opened.files.opened)) return opened;
+      opened.abandon('replaced').release();
+      throw beingWritten(path);
     } catch (error) {
-      connections.closeAll(true);
+      // Readers are closed last: no file is touched.
+      connections?.closeAll(false);
       throw openError(path, error);
     }
   }
@@ -84,12 +93,26 @@ export class LiveDatabase {
     this.pageSize = checkpointer.pragma('page_size', { simple: true }) as number;
     beginRead(connections.get(this.#pinned));
     this.files = new LiveFiles(path);
+    this.#stamp = new FileStamp(this.files);
   }
 
-  /** Throws {@link ContinuityLost} (`database-replaced`); the database must not be touched after that. */
+  /**
+   * The gate: nothing is opened, locked, checkpointed or captured but after this. Throws {@link ContinuityLost} if path
+   * and open file are no longer the same for the database, its WAL or its WAL index (`database-replaced`,
+   * `wal-files-removed`), or if something other than SQLite wrote to the file (`database-changed`). Then the database is
+   * let go at once, by {@link abandon}.
+   */
   checkPlace(): void {
-    if (!this.files.replaced()) return;
-    throw new ContinuityLost('database-replaced', `${this.path} or its -shm is another file now, or gone`);
+    const astray = this.files.astray();
+    if (astray === 'file') {
+      throw new ContinuityLost('database-replaced', `${this.path} is another file now, or gone`);
+    }
+    if (astray !== undefined) {
+      throw new ContinuityLost('wal-files-removed', `${this.path}-${astray} is another file now, or gone`);
+    }
+    if (this.#stamp.changed()) {
+      throw new ContinuityLost('database-changed', `${this.path} was written to by something other than SQLite`);
+    }
   }
 
   /** Closes all connections but the pin's, until they are needed again. */
@@ -126,12 +149,14 @@ export class LiveDatabase {
 
   /** Copies frames into the database file, as far as readers allow, blocking nobody. */
   checkpointPassive(): { readonly frames: number; readonly backfilled: number } | 'busy' | 'disk' {
+    this.checkPlace();
     try {
       const rows = this.#connections.get('checkpointer').pragma('wal_checkpoint(PASSIVE)') as {
         busy: number;
         log: number;
         checkpointed: number;
       }[];
+      this.#stamp.renew();
       const row = rows[0];
       if (row?.busy !== 0) return 'busy';
       return { frames: row.log, backfilled: row.checkpointed };
@@ -213,6 +238,7 @@ export class LiveDatabase {
     fits: (wal: ShmHeader) => boolean = () => true,
     take: Take = () => undefined,
   ): ShmHeader | undefined {
+    this.checkPlace();
     const before = this.walIndex();
     if (before === undefined || !fits(before)) return undefined;
     const end = (): void => {
@@ -314,29 +340,79 @@ export class LiveDatabase {
     }
   }
 
-  /** Forbids further writes by the helper: they would come after the last commit that is shipped. */
+  /** No other process has the database open; false if that cannot be told. */
+  isLeft(): boolean {
+    return this.#holders(false) === 'none';
+  }
+
+  #holders(fresh = true): ReturnType<typeof otherHolders> {
+    const { file, shm } = this.files.opened;
+    return otherHolders([file, shm], fresh);
+  }
+
+  /** Empties the WAL after a seal, unless something was committed since. Writes nothing into the database file. */
+  emptyWal(): void {
+    this.checkPlace();
+    const wal = this.walIndex();
+    if (this.#isEnding || wal === undefined || wal.frames !== wal.backfilled) return;
+    try {
+      this.#connections.get('checkpointer').pragma('wal_checkpoint(TRUNCATE)');
+      this.#stamp.carryOver();
+    } catch (error) {
+      if (!isBusy(error) && !failsOnDisk(error)) throw error;
+    }
+  }
+
+  /** From now on nothing is written any more: it would come after the last commit that is shipped. */
   ending(): void {
     this.#isEnding = true;
   }
 
-  /** Closes everything. If nobody else has the database open, SQLite checkpoints it and removes the WAL. */
+  /**
+   * Closes everything; where nobody else has the database open, SQLite checkpoints it and removes the WAL. If the files
+   * are no longer the same, none is touched.
+   */
   close(): void {
     try {
-      this.#connections.get('writer'); // a reader cannot do that
+      this.checkPlace();
+      this.#connections.get('writer'); // readers cannot do so
     } catch {
-      // The WAL stays, which loses nothing.
+      // Then the WAL stays, which is no loss.
+      this.abandon('replaced').release();
+      return;
     }
     this.#connections.closeAll(true);
     this.files.close();
   }
 
   /**
-   * Closes everything without touching any file. Other files lie at these paths now, and SQLite would copy old frames
-   * into them, and remove their WAL, if a writer were closed last.
+   * Closes everything without touching any file: SQLite, closing its last connection, would copy frames into a file that
+   * they do not belong to, and remove a WAL that another process uses.
    */
-  abandon(): LeftBehind {
+  abandon(change: Change): LeftBehind {
+    if (change === 'overwritten') this.#dropCopiedFrames();
     this.#connections.closeAll(false);
-    return this.files.leave();
+    return this.files.leave(change, this.#clock);
+  }
+
+  /**
+   * Empties a WAL whose frames are all in the file, by a checkpoint that has nothing to copy. If the helper were not
+   * there, SQLite would have removed that WAL when the app closed; left beside a file that was overwritten since, it
+   * would be copied over the new content by whoever opens the database next. Does nothing if a process has it open.
+   */
+  #dropCopiedFrames(): void {
+    try {
+      const wal = this.walIndex();
+      if (wal === undefined || wal.frames !== wal.backfilled || this.files.astray() !== undefined) return;
+      if (this.#holders() !== 'none') return;
+      // The gate forbids every connection now; this one can copy nothing.
+      const checkpointer = this.#connections.get('checkpointer', () => undefined);
+      checkpointer.pragma('user_version');
+      for (const reader of [this.#spare, this.#pinned, 'snapshotReader'] as const) this.#connections.end(reader);
+      checkpointer.pragma('wal_checkpoint(TRUNCATE)');
+    } catch {
+      // Then the WAL stays, and the database is not opened while it lies there.
+    }
   }
 
   /**
@@ -352,6 +428,7 @@ export class LiveDatabase {
   }
 
   #lockWriter(): boolean {
+    this.checkPlace();
     const until = this.#clock.steady() + LOCK_TRIES_MS;
     do {
       try {
@@ -375,6 +452,10 @@ export class LiveDatabase {
     } while (this.#clock.steady() < until);
     return 'checkpoint';
   }
+}
+
+function isSame(before: Identities<string | undefined>, opened: Identities): boolean {
+  return (['file', 'wal', 'shm'] as const).every((name) => before[name] === undefined || before[name] === opened[name]);
 }
 
 /** Nobody notifies it, so waiting on it is a synchronous pause. */

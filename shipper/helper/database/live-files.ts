@@ -6,19 +6,41 @@
  */
 import { closeSync, fdatasync, fstatSync, openSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
+import type { Clock } from '../../clock.ts';
 import type { FileOwner } from '../../../replica/format/snapshot.ts';
-import { inodeOf, LeftBehind } from './left-behind.ts';
+import { identitiesUnder, identity, type Identities } from './file-identity.ts';
+import { type Change, LeftBehind } from './left-behind.ts';
 import { readShmHeader, type ShmHeader } from './shm-header.ts';
 
 const datasync = promisify(fdatasync);
+
+/** What tells that a file was written to. */
+export interface Stamp {
+  /** Bytes. */
+  readonly size: bigint;
+  /** When it was last written to, and when it or its permissions last changed, nanoseconds. */
+  readonly written: bigint;
+  readonly changed: bigint;
+  /** Permissions, owner and number of links. */
+  readonly access: string;
+}
+
+/** How the paths no longer lead to the files that are open. */
+export type Astray =
+  /** Another file lies under the database's path, or none. */
+  | 'file'
+  /** The database is in its place. Its WAL is not. */
+  | 'wal'
+  /** The database is in its place. Its WAL index is not. */
+  | 'shm';
 
 export class LiveFiles {
   readonly #path: string;
   readonly #shm: number;
   readonly #file: number;
   readonly #wal: number;
-  readonly #inode: bigint;
-  readonly #shmInode: bigint;
+  readonly #opened: Identities;
+  #closed = false;
 
   /** Opens all three. They exist because a connection is in a read transaction. */
   constructor(path: string) {
@@ -33,8 +55,8 @@ export class LiveFiles {
       this.#shm = open(`${path}-shm`);
       this.#file = open(path);
       this.#wal = open(`${path}-wal`);
-      this.#inode = fstatSync(this.#file, { bigint: true }).ino;
-      this.#shmInode = fstatSync(this.#shm, { bigint: true }).ino;
+      const identified = (fd: number): string => identity(fstatSync(fd, { bigint: true }));
+      this.#opened = { file: identified(this.#file), wal: identified(this.#wal), shm: identified(this.#shm) };
     } catch (error) {
       opened.forEach(closeSync);
       throw error;
@@ -47,32 +69,42 @@ export class LiveFiles {
     return { mode: mode & 0o7777, uid, gid };
   }
 
-  /**
-   * True if the paths no longer lead to the open files: another file took the place, or the file is gone. Then nothing
-   * may be checkpointed, because old frames would be copied into a new file.
-   */
-  replaced(): boolean {
-    return inodeOf(this.#path) !== this.#inode || inodeOf(`${this.#path}-shm`) !== this.#shmInode;
+  /** Device and inode of each. */
+  get opened(): Identities {
+    return this.#opened;
   }
 
-  /** Size and time of change of the database file; a checkpoint changes them, and little else may. */
-  stamp(): string {
-    const { size, mtimeNs } = fstatSync(this.#file, { bigint: true });
-    return `${size} ${mtimeNs}`;
+  /**
+   * How the paths no longer lead to the files that are open; undefined if they do. If not, nothing may be opened, locked
+   * or checkpointed: connections that were opened by path would meet other files than those of the app.
+   */
+  astray(): Astray | undefined {
+    const now = identitiesUnder(this.#path);
+    if (now.file !== this.#opened.file) return 'file';
+    if (now.wal !== this.#opened.wal) return 'wal';
+    return now.shm === this.#opened.shm ? undefined : 'shm';
+  }
+
+  /** Of the database file: checkpoints change it, and nothing else may. */
+  stamp(): Stamp {
+    const { size, mtimeNs, ctimeNs, mode, uid, gid, nlink } = fstatSync(this.#file, { bigint: true });
+    return { size, written: mtimeNs, changed: ctimeNs, access: [mode, uid, gid, nlink].join() };
   }
 
   /** Bytes of the database file; fewer if it ends earlier. Stable only while a snapshot is held. */
   read(offset: number, length: number): Buffer {
+    this.#mustBeOpen();
     return readAt(this.#file, offset, length);
   }
 
-  /** Undefined if a writer is changing it at this moment. */
+  /** Undefined while it is being changed this very moment, and once the files are closed. */
   shmHeader(): ShmHeader | undefined {
-    return readShmHeader(this.#shm);
+    return this.#closed ? undefined : readShmHeader(this.#shm);
   }
 
   /** Bytes of the WAL file; fewer if it ends earlier. */
   readWal(offset: number, length: number): Buffer {
+    this.#mustBeOpen();
     return readAt(this.#wal, offset, length);
   }
 
@@ -87,13 +119,24 @@ export class LiveFiles {
   }
 
   close(): void {
+    this.#closed = true;
     for (const fd of [this.#wal, this.#shm, this.#file]) closeSync(fd);
   }
 
-  /** Closes all but the descriptor that tells whether this WAL still lies beside the path. */
-  leave(): LeftBehind {
-    for (const fd of [this.#wal, this.#file]) closeSync(fd);
-    return new LeftBehind(this.#shm, this.#shmInode);
+  /** Hands the descriptors over; nothing is read here any more. */
+  leave(change: Change, clock: Clock): LeftBehind {
+    const wal = this.shmHeader();
+    this.#closed = true;
+    return new LeftBehind({ file: this.#file, wal: this.#wal, shm: this.#shm }, this.#opened, {
+      change,
+      clock,
+      hasPending: wal === undefined || wal.frames > wal.backfilled,
+    });
+  }
+
+  /** The numbers of closed descriptors may be those of other files by now. */
+  #mustBeOpen(): void {
+    if (this.#closed) throw new Error(`the files of ${this.#path} were let go`);
   }
 }
 

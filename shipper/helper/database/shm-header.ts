@@ -25,6 +25,8 @@ export interface ShmHeader {
   readonly sum: WalSum;
   /** Frames that checkpoints have copied into the database file. */
   readonly backfilled: number;
+  /** Frames that the last checkpoint meant to copy: more than `backfilled` while it writes, or if it did not end. */
+  readonly attempted: number;
 }
 
 /**
@@ -50,5 +52,6 @@ export function readShmHeader(fd: number): ShmHeader | undefined {
     salt2: bytes.readUInt32BE(36),
     sum: { s1: u32(24), s2: u32(28) },
     backfilled: u32(96),
+    attempted: u32(128),
   };
 }

@@ -56,8 +56,53 @@ export function staleWal(path: string): SeawallError {
   return new SeawallError(
     'refused',
     'STALE_WAL',
-    `${path} was replaced, but the -wal and -shm of the old file still lie beside it, and SQLite would mix the two. Stop the app, remove ${path}-wal and ${path}-shm, put the file in place again, and start the app.`,
+    `${path} was replaced, but the -wal and -shm of the former file still lie beside it, and SQLite would mix the two. Stop the app. To keep the new file, move ${path}-wal and ${path}-shm into another folder, and start the app. To have the former file back, put it under this path again before the app starts: its newest commits may be in that -wal alone.`,
     { path: `${path}-wal` },
+  );
+}
+
+export function missingBesideWal(path: string): SeawallError {
+  return new SeawallError(
+    'missing',
+    'DATABASE_MISSING',
+    `${path} was moved away or removed, and its -wal and -shm still lie there. Its newest commits may be in that -wal alone: put the file back, and shipping goes on by itself.`,
+    { path },
+  );
+}
+
+export function overwrittenBesideWal(path: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'STALE_WAL',
+    `${path} was overwritten in place while ${path}-wal held commits that were not in the file yet, and SQLite would mix the two. The replica has these commits. To keep the new content, move ${path}-wal and ${path}-shm into another folder before the app opens the database; to keep the commits, restore the database from the replica.`,
+    { path: `${path}-wal` },
+  );
+}
+
+export function partedFiles(path: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'WAL_FILES_REMOVED',
+    `${path} is open in another process, and its -wal or -shm was removed or replaced meanwhile. Nothing is opened beside that process, because it would lose commits. Close the database in all processes: that brings their commits into the file, and shipping goes on by itself.`,
+    { path },
+  );
+}
+
+export function emptyFile(path: string): SeawallError {
+  return new SeawallError(
+    'refused',
+    'DATABASE_EMPTY',
+    `${path} was emptied; it is left alone until it holds a database again, and then followed by itself`,
+    { path },
+  );
+}
+
+export function beingWritten(path: string): SeawallError {
+  return new SeawallError(
+    'local',
+    'DATABASE_CHANGING',
+    `${path} is being written by something other than SQLite; it is followed by itself once it stands still and is as long as its header says`,
+    { path },
   );
 }
 
@@ -76,6 +121,12 @@ export function checkLibrary(connection: Database.Database): void {
 export function isBusy(error: unknown): boolean {
   const code = codeOf(error);
   return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED');
+}
+
+/** The file does not hold what it did, or is damaged. */
+export function isMalformed(error: unknown): boolean {
+  const code = codeOf(error);
+  return code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB');
 }
 
 /** The disk is full, or reads or writes of it fail. */

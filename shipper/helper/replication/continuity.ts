@@ -3,7 +3,7 @@
  * that was captured before.
  */
 import type { LossCause } from '../../reasons.ts';
-import type { ContinuityLost } from '../continuity-lost.ts';
+import { type ContinuityLost, losesFiles } from '../continuity-lost.ts';
 
 export class Continuity {
   #era = 0;
@@ -30,11 +30,9 @@ export class Continuity {
     return this.#attempt.signal;
   }
 
-  /**
-   * False when it was lost already. That the database was replaced is told all the same: then nothing may be touched.
-   */
+  /** False if it was lost already. A loss of the files is told all the same: then nothing may be touched. */
   lose(lost: ContinuityLost): boolean {
-    const known = lost.reason === 'database-replaced' ? this.#lost?.reason === lost.reason : this.#lost !== undefined;
+    const known = this.#lost !== undefined && (losesFiles(this.#lost.reason) || !losesFiles(lost.reason));
     if (known) return false;
     this.#lost = lost;
     this.#attempt.abort(lost);

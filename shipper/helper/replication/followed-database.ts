@@ -1,16 +1,24 @@
-/** The database that is followed: looks at it, abandons it if another file takes its place, and opens that one. */
+/** The database that is followed: looks at it, lets it go if its files change past SQLite, and opens it again. */
 import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
-import { ContinuityLost } from '../continuity-lost.ts';
+import { ContinuityLost, losesFiles } from '../continuity-lost.ts';
 import type { Follower } from '../capture/follower.ts';
 import type { Health } from './health.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
+import type { Change, LeftBehind } from '../database/left-behind.ts';
+import { isMalformed } from '../database/sqlite-refusals.ts';
 import { reopen } from '../database/opening.ts';
 import type { PollResult } from '../sharing/poll-schedule.ts';
 import { WalWatch } from '../capture/wal-watch.ts';
 
 /** After this long without news only the pin's connection stays open, in milliseconds. */
 const REST_AFTER = 10_000;
+
+const CHANGES = {
+  'database-replaced': 'replaced',
+  'wal-files-removed': 'parted',
+  'database-changed': 'overwritten',
+} as const satisfies Record<string, Change>;
 
 export class FollowedDatabase {
   readonly #settings: Settings;
@@ -19,8 +27,8 @@ export class FollowedDatabase {
   readonly #onLost: (lost: ContinuityLost) => void;
   #open: { readonly live: LiveDatabase; readonly watch: WalWatch } | undefined;
   #follower: Follower | undefined;
-  /** Another file has taken the place: the open one must not be touched any more. */
-  #replaced = false;
+  /** What was let go, until one is followed again. */
+  #left: LeftBehind | undefined;
   #isEnding = false;
   /** When to rest, by the steady clock. Infinity until shipping begins, and from a rest until there is news. */
   #restAt = Infinity;
@@ -91,13 +99,13 @@ export class FollowedDatabase {
   /** Reports a loss of continuity. Rethrows any other error. */
   lostBy(error: unknown): void {
     if (!(error instanceof ContinuityLost)) throw error;
-    if (error.reason === 'database-replaced') this.#captureTheRest();
+    if (losesFiles(error.reason)) this.#leave(CHANGES[error.reason]);
     this.letGo();
     this.#onLost(error);
   }
 
   look(): PollResult {
-    if (this.#open === undefined || this.#replaced) return 'quiet';
+    if (this.#open === undefined) return 'quiet';
     const { live, watch } = this.#open;
     try {
       watch.look(this.#follower);
@@ -116,18 +124,19 @@ export class FollowedDatabase {
 
   /** Reports an error. Returns true for a loss of continuity, which is no failure of the database. */
   #noted(error: unknown): boolean {
-    if (error instanceof ContinuityLost) this.lostBy(error);
+    const lost = isMalformed(error) ? new ContinuityLost('database-changed', String(error)) : error;
+    if (lost instanceof ContinuityLost) this.lostBy(lost);
     else this.#failed(error);
-    return error instanceof ContinuityLost;
+    return lost instanceof ContinuityLost;
   }
 
-  /** Abandons the replaced file and waits, as long as it takes, for the one in its place. */
-  async reopen(signal: AbortSignal): Promise<void> {
-    const former = this.#open?.live;
-    if (former === undefined) return;
-    this.#open = undefined;
+  /** Waits for a database in place of the one that was let go, for as long as it takes. */
+  async findAgain(signal: AbortSignal): Promise<void> {
+    const left = this.#left;
+    if (left === undefined) return;
+    this.#left = undefined;
     this.#take(
-      await reopen(former, this.#settings, this.#clock, signal, (error) => {
+      await reopen(left, this.#settings, this.#clock, signal, (error) => {
         this.#failed(error);
       }),
     );
@@ -141,25 +150,31 @@ export class FollowedDatabase {
   }
 
   close(): void {
-    if (this.#replaced) this.#open?.live.abandon().release();
-    else this.#open?.live.close();
+    this.#open?.live.close();
     this.#open = undefined;
+    this.#left?.release();
+    this.#left = undefined;
   }
 
   #take(live: LiveDatabase): void {
     if (this.#isEnding) live.ending();
     this.#open = { live, watch: new WalWatch(live, this.#settings, this.#clock) };
-    this.#replaced = false;
   }
 
-  /** Captures the last commits of the old file: its descriptors still lead to its WAL. */
-  #captureTheRest(): void {
-    this.#replaced = true;
+  /**
+   * Lets the files go at once, so that no lock of ours is in the app's way. The descriptors still lead to the former WAL:
+   * its last commits are captured before, unless they may be commits to content that was exchanged under it.
+   */
+  #leave(change: Change): void {
+    const live = this.#open?.live;
+    if (live === undefined) return;
     try {
-      this.#follower?.captureTheRest();
+      if (change !== 'overwritten') this.#follower?.captureTheRest();
     } catch (error) {
       if (!(error instanceof ContinuityLost)) this.#failed(error);
     }
+    this.#open = undefined;
+    this.#left = live.abandon(change);
   }
 
   #failed(error: unknown): void {

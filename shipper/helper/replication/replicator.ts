@@ -4,6 +4,8 @@
  * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
  * time, in order). If continuity is lost, the difference is shipped, or a new generation begins, with a named reason.
  */
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
@@ -14,7 +16,7 @@ import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../../pr
 import type { BeginCause } from '../../reasons.ts';
 import { beginShipping } from '../beginning/begin-shipping.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
-import { ContinuityLost } from '../continuity-lost.ts';
+import { ContinuityLost, losesFiles } from '../continuity-lost.ts';
 import { Continuity } from './continuity.ts';
 import { FollowedDatabase } from './followed-database.ts';
 import { Follower } from '../capture/follower.ts';
@@ -49,6 +51,9 @@ export interface ReplicatorContext {
   readonly clock: Clock;
   readonly emit: (event: ShipperEvent) => void;
 }
+
+/** Milliseconds for which a stop waits for a database that was let go. */
+const LAST_WAIT = 3000;
 
 export class Replicator {
   readonly #context: ReplicatorContext;
@@ -167,12 +172,13 @@ export class Replicator {
       await this.#end(this.#health.state);
       return;
     }
+    this.#database.ending();
+    await this.#lastWait(timeout);
     if (this.#database.live === undefined) {
       const why = this.#health.problem?.message ?? '';
       await this.#end('stopped');
       throw new SeawallError('refused', 'STOPPED_WAITING', `stopped while there was no database to follow: ${why}`);
     }
-    this.#database.ending();
     const gaveUp = stopLimit(timeout, () => this.#health.problem);
     try {
       await Promise.race([this.sync(), gaveUp]);
@@ -180,6 +186,19 @@ export class Replicator {
     } finally {
       await this.#end('stopped');
     }
+  }
+
+  /** Files that were let go may be free a moment after the app has closed them; what was captured before is shipped. */
+  async #lastWait(timeout: number): Promise<void> {
+    const { clock } = this.#context;
+    const from = clock.steady();
+    const waits = (): boolean => {
+      if (this.#database.live !== undefined) return false;
+      const passed = clock.steady() - from;
+      const mayReturn = passed < LAST_WAIT && existsSync(this.#context.settings.database);
+      return passed < timeout && (mayReturn || this.#staging.length > 0);
+    };
+    while (waits()) await sleep(20);
   }
 
   async #end(state: ShipperState): Promise<void> {
@@ -248,12 +267,13 @@ export class Replicator {
 
   /** Resumes the generation or starts one; tries until that succeeds or continuity is lost again. */
   async #begin(cause: BeginCause): Promise<void> {
-    if (cause === 'database-replaced') {
-      await this.#shipStaged(this.#abort.signal); // what was captured of the old file is history
-      await this.#database.reopen(this.#abort.signal);
+    if (losesFiles(cause)) {
+      await this.#shipStaged(this.#abort.signal); // what was captured of the former file is history
+      await this.#database.findAgain(this.#abort.signal);
     }
     const { settings, clock } = this.#context;
-    const live = this.#database.live!;
+    const { live } = this.#database;
+    if (live === undefined) return; // it was lost again
     this.#staging.clear();
     this.#continuity.begin();
     if (this.#stopping) return;
@@ -432,8 +452,8 @@ export class Replicator {
 
   #lose(lost: ContinuityLost): void {
     if (!this.#continuity.lose(lost)) return;
-    // What was captured of a replaced file is still shipped. Otherwise the captured segments cannot be continued.
-    if (lost.reason !== 'database-replaced') this.#staging.clear();
+    // What was captured of files that were let go is history, and is still shipped. All else cannot be continued.
+    if (!losesFiles(lost.reason)) this.#staging.clear();
     this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
     this.#waiters.unplace();
     this.#pause.end();

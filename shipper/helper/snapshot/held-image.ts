@@ -21,6 +21,7 @@ const FRAMES_AT_A_TIME = 2000;
 export class HeldImage {
   readonly pageSize: number;
   readonly pages: number;
+  readonly #live: LiveDatabase;
   readonly #files: LiveFiles;
   /** For pages that are read from the WAL: the offset of their newest version. */
   readonly #inWal: ReadonlyMap<number, number>;
@@ -28,6 +29,7 @@ export class HeldImage {
   private constructor(live: LiveDatabase, inWal: ReadonlyMap<number, number>) {
     this.pageSize = live.pageSize;
     this.pages = live.snapshotPages();
+    this.#live = live;
     this.#files = live.files;
     this.#inWal = inWal;
   }
@@ -51,7 +53,7 @@ export class HeldImage {
     return bytes;
   }
 
-  /** The whole image in blocks of {@link BLOCK_SIZE} bytes; the last may be shorter. */
+  /** All of it in blocks of {@link BLOCK_SIZE}, the last one shorter. At the end: {@link assertUntouched}. */
   async *blocks(signal: AbortSignal, onProgress?: (done: number, total: number) => void): AsyncGenerator<Buffer> {
     const { pages, pageSize } = this;
     const perBlock = BLOCK_SIZE / pageSize;
@@ -62,6 +64,15 @@ export class HeldImage {
       onProgress?.((page - 1 + count) * pageSize, pages * pageSize);
       await breathe();
     }
+    this.assertUntouched();
+  }
+
+  /**
+   * Throws {@link ContinuityLost} if something other than SQLite wrote to the file since it was looked at last, before
+   * this image began or after: then what was read may be a mixture.
+   */
+  assertUntouched(): void {
+    this.#live.checkPlace();
   }
 }
 

@@ -9,6 +9,7 @@ import { decodeSegment, parseSegmentHeader } from '../../../replica/format/segme
 import { CLAIM_KEY, parseKey } from '../../../replica/terms/layout.ts';
 import { retry } from '../../../replica/runtime/retry.ts';
 import type { Store } from '../../../replica/store/store.ts';
+import { ContinuityLost } from '../continuity-lost.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
 
 /** Another shipper owns the replica; this one must stop. */
@@ -47,7 +48,8 @@ export async function uploadSegment(store: Store, segment: CapturedSegment, sett
 }
 
 /**
- * Repeats an operation until it succeeds, with longer and longer pauses. Throws {@link Fenced}, or the signal's reason.
+ * Repeats an operation until it succeeds, with longer and longer pauses. Throws {@link Fenced},
+ * {@link ContinuityLost}, or the signal's reason.
  */
 export function retryForever<T>(settings: UploadSettings, operation: () => Promise<T>): Promise<T> {
   return retry(operation, {
@@ -55,7 +57,7 @@ export function retryForever<T>(settings: UploadSettings, operation: () => Promi
     baseMs: Math.min(250, settings.retryMax),
     capMs: settings.retryMax,
     signal: settings.signal,
-    retryable: (error) => !(error instanceof Fenced),
+    retryable: (error) => !(error instanceof Fenced) && !(error instanceof ContinuityLost),
     onRetry: settings.onFailure,
   });
 }
