@@ -24,9 +24,13 @@ export interface BackupAge {
  * objects, also those of Litestream 0.5, do not make a backup younger.
  */
 export async function backupAge(store: Store, { timeline, ltx }: Replica, now: number): Promise<BackupAge> {
-  const seen = (await readHead(store))?.heard;
+  const head = await readHead(store);
+  // A former shipper that is still at work in a generation that was left makes no backup younger.
+  const current = timeline?.current;
+  const isOfCurrent = current === undefined || head?.position.generation === current.id;
+  const seen = isOfCurrent ? head?.heard : undefined;
   let arrived = ltx && newestFile(ltx);
-  for (const { segments } of timeline?.generations ?? []) {
+  for (const { segments } of current === undefined ? (timeline?.generations ?? []) : [current]) {
     for (const { lastModified } of segments) arrived = Math.max(arrived ?? 0, lastModified);
   }
   const newest = Math.max(seen ?? -Infinity, arrived ?? (await newestSnapshot(store, timeline)));
