@@ -8,7 +8,7 @@ import type { Store } from '../../replica/store/store.ts';
 import { formatTime } from '../../replica/terms/target.ts';
 import { keyOfSnapshot, positionIn, type Generation } from '../../replica/catalogue/generation.ts';
 import { otherProgramWarnings } from '../../replica/catalogue/other-program.ts';
-import type { Timeline } from '../../replica/catalogue/timeline.ts';
+import { fromListing, type Timeline } from '../../replica/catalogue/timeline.ts';
 import { formatSize } from '../../replica/terms/units.ts';
 import { snapshotReasonWords } from '../../shipper/reasons.ts';
 import type { Command } from '../command.ts';
@@ -66,14 +66,18 @@ export const listCommand: Command = {
   ],
   async run(line) {
     return withStore(line.operand(0), async (store) => {
-      const { timeline, ltx } = await loadReplica(store, { head: true, claim: true });
-      const listed: ListedGeneration[] = [];
-      for (const generation of timeline?.generations ?? [])
-        listed.push(await listGeneration(store, timeline!, generation));
-      const files = ltx && (await listLtxFiles(store, ltx));
+      // A sweep of retention may take what was just listed.
+      const { timeline, ltx, listed, files } = await fromListing(async () => {
+        const replica = await loadReplica(store, { head: true, claim: true });
+        const generations: ListedGeneration[] = [];
+        for (const generation of replica.timeline?.generations ?? []) {
+          generations.push(await listGeneration(store, replica.timeline!, generation));
+        }
+        return { ...replica, listed: generations, files: replica.ltx && (await listLtxFiles(store, replica.ltx)) };
+      });
       const bytes = listed.reduce((sum, each) => sum + each.bytes, files?.bytes ?? 0);
       const foreign = [...(timeline?.foreign ?? []), ...(ltx?.foreign ?? [])];
-      const damage = timeline?.damage ?? [];
+      const damage = [...(timeline?.damage ?? []), ...(timeline?.missing === undefined ? [] : [timeline.missing])];
       const damaged =
         damage.length > 0 || listed.some(({ problem }) => problem !== undefined) || files?.problem !== undefined;
       return {

@@ -56,8 +56,8 @@ function levelOf(files: readonly LtxRef[]): ListedLevel {
   return {
     level: files[0]!.level,
     files: files.length,
-    first: Math.min(...files.map(({ min }) => min)),
-    last: Math.max(...files.map(({ max }) => max)),
+    first: files.reduce((least, { min }) => Math.min(least, min), Infinity),
+    last: files.reduce((most, { max }) => Math.max(most, max), -Infinity),
     bytes: files.reduce((sum, { size }) => sum + size, 0),
   };
 }

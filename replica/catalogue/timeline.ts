@@ -1,5 +1,7 @@
 /** What lies in a replica: its generations, snapshots and segments, from one listing. */
 import { findClaim, type Claim } from './claim.ts';
+import { HEAD_KEY } from '../terms/layout.ts';
+import { formatPosition } from '../terms/position.ts';
 import { readFloors, type Floors } from './floors.ts';
 import { readHead, type FoundHead } from './head.ts';
 import { isKind, SeawallError } from '../terms/errors.ts';
@@ -36,6 +38,8 @@ export interface Timeline {
   readonly foreign: readonly string[];
   /** Damage that was tolerated, see {@link Tolerance}. */
   readonly damage: readonly SeawallError[];
+  /** What is wrong if the generation is gone that claim and head name: no older state is the latest one then. */
+  readonly missing: SeawallError | undefined;
 }
 
 /** Which control objects may be damaged; they count as absent then. */
@@ -69,7 +73,12 @@ export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<T
     damage.push(headDamage);
   }
   const head = headRead.status === 'fulfilled' ? headRead.value : undefined;
-  const { generations, foreign } = await listGenerations(store, head, claimed !== undefined);
+  const listed = await listGenerations(store, head, claimed !== undefined).catch((error: unknown) => {
+    // What a head names was there: that everything is gone must not be taken for a replica that is new.
+    if (head !== undefined && isKind(error, 'missing') && error.code === 'REPLICA_EMPTY') throw generationMissing(head);
+    throw error;
+  });
+  const { generations, foreign } = listed;
   const floors = (await readFloors(store))?.floors ?? new Map<string, number>();
   const written = generations.find(({ id }) => id === claim?.generation);
   // Whether its snapshot is not there yet, or is there no more, only the head could tell.
@@ -78,7 +87,34 @@ export async function loadTimeline(store: Store, may: Tolerance = {}): Promise<T
   const beside =
     shipped === undefined || claim === undefined ? undefined : await besideOf(store, generations, shipped, head);
   const current = beside?.tookOver === true ? beside.generation : shipped;
-  return { generations, current, shipped, beside, claim, head, floors, foreign, damage };
+  const missing = missingOf(generations, claim, head, floors);
+  return { generations, current, shipped, beside, claim, head, floors, foreign, damage, missing };
+}
+
+/**
+ * The head is a witness: its generation was there. It is missing if the claim still names it, or nothing is claimed, and
+ * retention did not take it.
+ */
+function missingOf(
+  generations: readonly Generation[],
+  claim: Claim | undefined,
+  head: FoundHead | undefined,
+  floors: Floors,
+): SeawallError | undefined {
+  if (head === undefined) return undefined;
+  const { generation } = head.position;
+  if (claim !== undefined && claim.generation !== generation) return undefined;
+  if (floors.has(generation) || generations.some(({ id }) => id === generation)) return undefined;
+  return generationMissing(head);
+}
+
+function generationMissing({ position }: FoundHead): SeawallError {
+  return new SeawallError(
+    'corrupt',
+    'GENERATION_MISSING',
+    `generation ${position.generation} is missing: the head names the position ${formatPosition(position)}. Older states are restored by a time before it, or by a position (seawall list prints them). If the bucket keeps versions, bring its objects back. A shipper that starts ships the whole database again.`,
+    { key: HEAD_KEY, position: formatPosition(position) },
+  );
 }
 
 function unknownGeneration({ code, message, facts }: SeawallError): SeawallError {

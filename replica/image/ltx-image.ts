@@ -74,7 +74,7 @@ class LtxImage implements Image {
     this.position = position;
     this.pageSize = pageSize;
     this.pages = pages;
-    this.#fewest = Math.min(...chain.headers.map((header) => header.pages));
+    this.#fewest = chain.headers.reduce((fewest, { pages }) => Math.min(fewest, pages), Infinity);
     this.#hashes = new PageHashes(pageSize, pages);
     this.#overlay = new WalPageCache(pageSize, memory);
     this.#part = this.#overlay;

@@ -45,12 +45,14 @@ export async function planRestore(store: Store, timeline: Timeline, target: Targ
     new GenerationReader(store, generation, timeline.floors.get(generation.id));
   switch (target.kind) {
     case 'latest': {
+      if (timeline.missing !== undefined) throw timeline.missing;
       if (timeline.current === undefined) throw nothingRestorable(store);
       const { plan, chain } = await latestIn(readerOf(timeline.current));
       await checkHead(chain, timeline.head);
       return plan;
     }
     case 'time':
+      if (timeline.missing !== undefined && target.time >= (timeline.claim?.since ?? 0)) throw timeline.missing;
       return planTime(store, timeline.generations.map(readerOf), timeline.head, target.time);
     case 'position': {
       const { generation: id, index, offset } = target.position;
@@ -201,6 +203,28 @@ async function fromOlder(
   return older && planFound(older, await older.newestAt(time));
 }
 
+/**
+ * WAL that stands before the first snapshot of its generation, and is not given up by retention: the snapshot that it
+ * follows is missing. Undefined if there is none. Time in milliseconds since 1970.
+ */
+async function begunBefore(
+  reader: GenerationReader,
+): Promise<{ readonly time: number; readonly segment: SegmentRef } | undefined> {
+  const { snapshots, segments } = reader.generation;
+  const segment = segments[0];
+  if (segment === undefined || segment.index < reader.floor) return undefined;
+  if (snapshots[0] !== undefined && snapshots[0].index <= segment.index) return undefined;
+  const header = await reader.header(segment);
+  return header && { time: header.before.time, segment };
+}
+
+function snapshotMissing(reader: GenerationReader, { index }: SegmentRef): SeawallError {
+  const { id } = reader.generation;
+  const position = reader.position({ index, offset: 0 });
+  const message = `the snapshot at ${position} is missing, so what generation ${id} holds of that time cannot be restored`;
+  return corrupt('SNAPSHOT_MISSING', message, { position });
+}
+
 /** The generation that was current at a time, and when the one after it began. */
 async function generationAt(
   store: Store,
@@ -210,6 +234,14 @@ async function generationAt(
   let later: number | undefined;
   for (const reader of readers.toReversed()) {
     const first = reader.generation.snapshots[0];
+    const begun = await begunBefore(reader);
+    if (
+      begun !== undefined &&
+      begun.time <= time &&
+      (first === undefined || time < (await reader.snapshotTime(first)))
+    ) {
+      throw snapshotMissing(reader, begun.segment);
+    }
     if (first === undefined) continue;
     const start = await reader.snapshotTime(first);
     if (start <= time) return { reader, later };

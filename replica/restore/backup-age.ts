@@ -39,7 +39,7 @@ export async function backupAge(store: Store, { timeline, ltx }: Replica, now: n
 
 /** Of several files that end with the newest transaction, the first one brought it. The others were merged from it. */
 function newestFile({ files, last }: LtxHistory): number {
-  return Math.min(...files.filter(({ max }) => max === last).map(({ lastModified }) => lastModified));
+  return files.reduce((age, { max, lastModified }) => (max === last ? Math.min(age, lastModified) : age), Infinity);
 }
 
 async function newestSnapshot(store: Store, timeline: Timeline | undefined): Promise<number> {

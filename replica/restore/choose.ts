@@ -101,7 +101,9 @@ export async function pastTarget(store: Store, { timeline, ltx }: Replica, rando
 async function pastMoment(store: Store, timeline: Timeline | undefined, random: number): Promise<Target> {
   const ranges: RestorableRange[] = [];
   for (const generation of timeline?.generations ?? []) {
-    ranges.push(...(await restorableRanges(store, generation, timeline!.floors.get(generation.id) ?? 0)));
+    for (const range of await restorableRanges(store, generation, timeline!.floors.get(generation.id) ?? 0)) {
+      ranges.push(range);
+    }
   }
   if (ranges.length === 0) {
     throw new SeawallError('missing', 'NO_SNAPSHOT', `the replica at ${store.url} has no snapshot yet`);

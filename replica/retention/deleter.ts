@@ -44,7 +44,7 @@ export async function deleteInOrder(store: Store, items: readonly Item[]): Promi
     for (let at = 0; at < keys.length && stopped === undefined; at += BATCH) {
       const batch = await deleteBatch(store, keys.slice(at, at + BATCH));
       for (const key of batch.deleted) said.add(key);
-      refused.push(...batch.refused);
+      for (const each of batch.refused) refused.push(each);
       stopped = batch.failed === undefined ? undefined : stop(batch.failed, generation, said.size);
       if (batch.refused.length > 0) break;
     }
@@ -84,11 +84,14 @@ async function deleteBatch(
   return { deleted, refused, failed };
 }
 
-/** Stores use the same code for locks and for missing permissions; only the message differs. */
+/**
+ * Stores use the same code for locks and for missing permissions; only their message differs. What it quotes counts for
+ * nothing, because buckets, keys and actions may be called anything: `arn:aws:s3:::worm/retention.db`.
+ */
 function isLock(error: Error): boolean {
-  return /object[ -]?lock|legal hold|retention|worm|immutab/i.test(
-    `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`,
-  );
+  if (!(error.cause instanceof Error)) return false;
+  const words = error.cause.message.replace(/"[^"]*"|'[^']*'|\S*[:/]\S*/g, ' ');
+  return /object[ -]?lock|legal hold|retention|worm|immutab/i.test(words);
 }
 
 function stop(error: unknown, generation: string, done: number): SeawallError {

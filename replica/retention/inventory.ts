@@ -1,6 +1,7 @@
 /** Every object that the retention planner decides about, with the times that matter. */
 import type { Floors } from '../catalogue/floors.ts';
 import { segmentKey, snapshotKey } from '../terms/layout.ts';
+import { comparePlaces } from '../terms/position.ts';
 import type { Store } from '../store/store.ts';
 import { snapshotTime } from '../catalogue/generation.ts';
 import type { Timeline } from '../catalogue/timeline.ts';
@@ -58,7 +59,9 @@ export interface Inventory {
 /** Reads the times of all snapshots (one small request each). Throws `corrupt` if a snapshot cannot be dated. */
 export async function takeInventory(store: Store, timeline: Timeline): Promise<Inventory> {
   const generations: StockedGeneration[] = [];
-  for (const { id, snapshots, segments } of timeline.generations) {
+  for (const { id, snapshots, segments, strays = [] } of timeline.generations) {
+    // Strays go with the WAL that they lie in.
+    const objects = strays.length === 0 ? segments : [...segments, ...strays].sort(comparePlaces);
     const stocked: StockedSnapshot[] = [];
     for (const ref of snapshots) {
       const { index, codec, size, lastModified } = ref;
@@ -68,7 +71,7 @@ export async function takeInventory(store: Store, timeline: Timeline): Promise<I
     generations.push({
       id,
       snapshots: stocked,
-      segments: segments.map(({ index, offset, codec, size, lastModified }) => ({
+      segments: objects.map(({ index, offset, codec, size, lastModified }) => ({
         key: segmentKey(id, index, offset, codec),
         index,
         offset,

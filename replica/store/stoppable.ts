@@ -6,17 +6,43 @@
 import type { Store, Upload } from './store.ts';
 
 export function stoppable(store: Store, signal: AbortSignal): Store {
+  return ending(
+    store,
+    signal,
+    async (work) => {
+      signal.throwIfAborted();
+      return work();
+    },
+    true,
+  );
+}
+
+/**
+ * The same for work that nobody waits for after the signal: writes under way fail with the signal's reason, too, and may
+ * be carried out or not. Only for writes that can be repeated, as those of a shipper can: its next start finds out.
+ */
+export function abandonable(store: Store, signal: AbortSignal): Store {
+  return ending(store, signal, (work) => raced(work, signal), false);
+}
+
+/** `waits`: whether uploads are aborted before whoever aborts them goes on, after the signal, too. */
+function ending(
+  store: Store,
+  signal: AbortSignal,
+  write: <T>(work: () => Promise<T>) => Promise<T>,
+  waits: boolean,
+): Store {
   const read = <T>(work: () => Promise<T>): Promise<T> => raced(work, signal);
-  const write = async <T>(work: () => Promise<T>): Promise<T> => {
-    signal.throwIfAborted();
-    return work();
-  };
   const uploadOf = (upload: Upload): Upload => ({
     key: upload.key,
     put: (part, at, body) => write(() => upload.put(part, at, body)),
     copy: (part, at, source, range, etag) => write(() => upload.copy(part, at, source, range, etag)),
     complete: (condition) => write(() => upload.complete(condition)),
-    abort: () => upload.abort(),
+    abort: async () => {
+      const aborted = upload.abort();
+      if (waits || !signal.aborted) await aborted;
+      else aborted.catch(() => undefined);
+    },
   });
   return {
     url: store.url,

@@ -55,7 +55,7 @@ export function parseTarget(text: string): Target {
   if (Number.isSafeInteger(txid) && txid > 0) return { kind: 'txid', txid };
   if (RFC_3339.test(text)) {
     const time = Date.parse(text.replace(' ', 'T').toUpperCase());
-    if (!Number.isNaN(time)) return { kind: 'time', time };
+    if (!Number.isNaN(time) && isOnCalendar(text)) return { kind: 'time', time };
   }
   throw new RangeError(
     `not a point to restore: ${JSON.stringify(text)}. Give latest, a time such as 2026-03-01T12:00:00Z ` +
@@ -87,4 +87,12 @@ export function formatTxid(txid: number): string {
 /** A time (milliseconds since 1970) in RFC 3339, in UTC. */
 export function formatTime(time: number): string {
   return new Date(time).toISOString();
+}
+
+/** `Date.parse` takes 30 February for 2 March, and 24:00 for the next day. */
+function isOnCalendar(text: string): boolean {
+  const [year = 0, month = 0, day = 0, hour = 0] = text.split(/[^0-9]/, 4).map(Number);
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24;
 }

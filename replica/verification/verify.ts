@@ -13,7 +13,7 @@ import { readFloors, NO_WAL, type Floors } from '../catalogue/floors.ts';
 import { readHead, type FoundHead } from '../catalogue/head.ts';
 import { formatChecksum } from '../format/page-hashes.ts';
 import { hasGenerations } from '../catalogue/databases.ts';
-import { CLAIM_KEY, CONTROL, FLOORS_KEY, GENERATIONS, HEAD_KEY } from '../terms/layout.ts';
+import { CLAIM_KEY, CONTROL, FLOORS_KEY, GENERATIONS, HEAD_KEY, segmentKey } from '../terms/layout.ts';
 import { chooseLtx } from '../restore/choose-in-ltx.ts';
 import { loadLtxHistory, type LtxHistory } from '../ltx/history.ts';
 import { verifyLtx } from './verify-ltx.ts';
@@ -187,6 +187,12 @@ function checkControl({ claim, head, floors }: Control, generations: readonly Ge
   if (claim !== undefined && !known.has(claim.generation)) {
     const message = `the claimed generation ${claim.generation} has no objects`;
     findings.warning(CLAIM_KEY, 'CLAIM_WITHOUT_OBJECTS', message);
+  }
+  for (const { id, strays = [] } of generations) {
+    for (const { index, offset, codec } of strays) {
+      const message = 'no part of the history: another object holds this place; restores do not read it';
+      findings.warning(segmentKey(id, index, offset, codec), 'STRAY_SEGMENT', message);
+    }
   }
   // A generation that was claimed since, and has a snapshot, has no head yet; retention may have taken the former one.
   const isFormer = claim !== undefined && head !== undefined && claim.since >= head.seen && claimed?.snapshots.length;

@@ -186,8 +186,9 @@ async function readEnd(
     // The claim is read first: if another shipper takes it after that, taking it here fails.
     const claim = await settings.claim.readFormer(settings.isRestart);
     if (claim !== undefined && claim.claim === undefined) return { reason: 'claim-damaged', newest };
-    const { shipped, beside, head } = await loadTimeline(store);
+    const { shipped, beside, head, missing } = await loadTimeline(store);
     newest = head?.committed ?? 0;
+    if (missing !== undefined) return { reason: 'replica-damaged', newest };
     if (shipped === undefined || shipped.snapshots.length === 0) return { reason: 'new-replica', newest };
     if (claim?.claim !== undefined && claim.claim.generation !== shipped.id) {
       return { reason: 'generation-without-snapshot', newest };

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
+import { abandonable } from '../../../replica/store/stoppable.ts';
 import type { Store } from '../../../replica/store/store.ts';
 import type { Clock } from '../../clock.ts';
 import type { Settings } from '../../options.ts';
@@ -79,8 +80,10 @@ export class Replicator {
   #firstFailure: ((error: unknown) => void) | undefined;
 
   constructor(context: ReplicatorContext) {
-    this.#context = context;
-    const { settings, store, owner, clock } = context;
+    // What hangs in the store holds no stop up.
+    const store = abandonable(context.store, this.#abort.signal);
+    this.#context = { ...context, store };
+    const { settings, owner, clock } = context;
     this.#health = new Health(context.emit, () => clock.now());
     this.#heartbeat = new Heartbeat(store, settings.heartbeat, clock);
     this.#claim = new HeldClaim(store, owner);

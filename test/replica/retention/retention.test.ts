@@ -327,11 +327,8 @@ test('outcomes are inspected: locked keys, lies, denials and lost connections', 
   await t.test('a locked key is reported and the promise holds', async () => {
     const { store, now, planned } = await prepared();
     const locked = planned.delete[planned.delete.length >> 1]!.key;
-    const error = new SeawallError(
-      'denied',
-      'STORE_ACCESS_DENIED',
-      'Access Denied because object protected by object lock.',
-    );
+    const said = new Error('Access Denied because object protected by object lock.');
+    const error = new SeawallError('denied', 'STORE_ACCESS_DENIED', 'access denied', {}, said);
     const holding = withDelete(store, async (key) => {
       if (key === locked) return error;
       await store.delete([key]);
@@ -343,6 +340,20 @@ test('outcomes are inspected: locked keys, lies, denials and lost connections', 
     assert.deepEqual((await verify(store)).problems, []);
     assert.equal((await retain(store, { policy, now })).failures.length, 0);
     assert.ok(!(await store.keys()).includes(locked));
+  });
+  await t.test('a missing permission is no lock, whatever bucket and key are called', async () => {
+    const { store, now } = await prepared();
+    const action = 'is not authorized to perform: s3:DeleteObject on resource:';
+    const said = new Error(`User: arn:aws:iam::1:user/worm ${action} "arn:aws:s3:::worm/retention.db/x" because`);
+    const message = 's3://worm/retention.db/x: access denied (object lock)';
+    const error = new SeawallError('denied', 'STORE_ACCESS_DENIED', message, {}, said);
+    await assert.rejects(
+      retain(
+        withDelete(store, () => Promise.resolve(error)),
+        { policy, now },
+      ),
+      (thrown) => thrown instanceof SeawallError && thrown.code === 'RETENTION_STOPPED',
+    );
   });
   await t.test(
     'uploads that were abandoned a week ago are aborted; that this is not allowed is only reported',
