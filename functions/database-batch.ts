@@ -29,7 +29,7 @@ export async function eachDatabase(
 ): Promise<{ readonly failed: ReadonlySet<string> }> {
   const { log, work } = options;
   const failed = new Set<string>();
-  using deadline = new Deadline(options.remaining(), options.margin);
+  using deadline = new Deadline(options.remaining, options.margin);
   for (const database of new Set(messages.flatMap(({ databases }) => databases))) {
     if (deadline.hasPassed()) {
       failed.add(database);

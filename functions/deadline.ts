@@ -10,19 +10,25 @@ export class OutOfTime extends FunctionFailure {
   }
 }
 
-/** Aborts its signal, with {@link OutOfTime}, so many milliseconds before the time is up. */
+/** Milliseconds after which the remaining time is read again: few beside the margin. */
+const TICK = 250;
+
+/**
+ * Aborts its signal, with {@link OutOfTime}, `margin` milliseconds before the time is up. The remaining time is read
+ * again each {@link TICK}, so that only the clock it is handed decides, and not when a timer was set.
+ */
 export class Deadline implements Disposable {
   readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
-  /** @param remaining milliseconds, as Lambda's context tells them */
-  constructor(remaining: number, margin = MARGIN) {
-    const left = remaining - margin;
-    if (left <= 0) this.#abort.abort(new OutOfTime());
-    else
-      this.#timer = setTimeout(() => {
-        this.#abort.abort(new OutOfTime());
-      }, left);
+  /** @param remaining milliseconds until the function is ended, as Lambda's context tells them */
+  constructor(remaining: () => number, margin = MARGIN) {
+    const check = (): void => {
+      const left = remaining() - margin;
+      if (left <= 0) this.#abort.abort(new OutOfTime());
+      else this.#timer = setTimeout(check, Math.min(left, TICK));
+    };
+    check();
   }
 
   get signal(): AbortSignal {

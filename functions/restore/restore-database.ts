@@ -68,7 +68,7 @@ export interface RestorePlanAnswer {
 
 /** Throws FunctionFailure: of kind `input` for a payload that is not right, else of the kind of what went wrong. */
 export async function restoreDatabase(event: unknown, deps: RestoreDeps): Promise<RestoreAnswer | RestorePlanAnswer> {
-  using deadline = new Deadline(deps.remaining(), deps.margin);
+  using deadline = new Deadline(deps.remaining, deps.margin);
   try {
     const request = parseRequest(event, deps.restores, deps.now());
     const answer = await answerTo(request, deadline.signal, deps);

@@ -15,7 +15,7 @@ import { stateAt } from '../history/expect.ts';
 import { buildHistory, positionOf, type History } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
 import { rerunnable, Seeded, seeds } from '../history/seeded.ts';
-import { BUCKET, contextFor, metricsOf, setStage, sqsEvent, total } from './stage.ts';
+import { BUCKET, contextFor, metricsOf, setStage, sqsEvent, total, timeEndsAt, type Remaining } from './stage.ts';
 
 const stage = await setStage();
 const scratch = new Scratch();
@@ -40,7 +40,7 @@ async function database(name: string): Promise<History> {
   return buildHistory(scoped(root, name), { ...SMALL, control: true, seed: ++seed });
 }
 
-async function deliver(bodies: readonly string[], remaining?: number): Promise<SQSBatchResponse> {
+async function deliver(bodies: readonly string[], remaining?: Remaining): Promise<SQSBatchResponse> {
   return (await handler(sqsEvent(bodies), contextFor('drill', remaining))) as SQSBatchResponse;
 }
 
@@ -119,8 +119,8 @@ test('what could not be run comes again: a store that is away, time that ran out
   server.faults.add({ kind: 'status', status: 403, code: 'AccessDenied', match: ({ op }) => op === 'GetObject' });
   assert.deepEqual(await deliver([messageOf('later')]), refused);
   server.faults.clear();
-  server.faults.add({ kind: 'slow', latency: 300 });
-  assert.deepEqual(await deliver([messageOf('later')], 10_500), refused);
+  const remaining = timeEndsAt(server, ({ op }) => op === 'GetObject');
+  assert.deepEqual(await deliver([messageOf('later')], remaining), refused);
   server.faults.clear();
   assert.deepEqual(await evidence(scoped(root, 'later')), []);
   assert.deepEqual(readdirSync(scratch.path), []);

@@ -11,7 +11,7 @@ import { formatTime } from '../../replica/terms/target.ts';
 import { latestState, stateAt } from '../history/expect.ts';
 import { buildHistory, hashOf, positionOf, type History } from '../history/history.ts';
 import { Scratch } from '../history/scratch.ts';
-import { BUCKET, contextFor, metricsOf, setStage, total } from './stage.ts';
+import { BUCKET, contextFor, metricsOf, setStage, total, timeEndsAt, type Remaining } from './stage.ts';
 
 const scratch = new Scratch();
 process.env['TMPDIR'] = scratch.path;
@@ -60,7 +60,7 @@ async function restored(request: Record<string, unknown>): Promise<RestoreAnswer
   return answer;
 }
 
-async function refused(request: unknown, name: string | RegExp, message: RegExp, remaining?: number): Promise<void> {
+async function refused(request: unknown, name: string | RegExp, message: RegExp, remaining?: Remaining): Promise<void> {
   const began = server.objects(BUCKET).length;
   await assert.rejects(handler(request, contextFor('restore', remaining)), { name, message });
   assert.equal(server.objects(BUCKET).length, began, 'nothing was made');
@@ -188,8 +188,8 @@ describe('what cannot be restored fails by its kind and code', () => {
     assert.equal(hashOf(server.peek(BUCKET, target)), history.states[3]!.hash);
   });
   test('time that ran out', async () => {
-    server.faults.add({ kind: 'slow', latency: 700, match: ({ op }) => op === 'UploadPart' });
-    await refused({ database: 'nested/big' }, 'Seawall.time.OUT_OF_TIME', /time is up/, 10_500);
+    const remaining = timeEndsAt(server, ({ op }) => op === 'UploadPart');
+    await refused({ database: 'nested/big' }, 'Seawall.time.OUT_OF_TIME', /time is up/, remaining);
   });
 });
 

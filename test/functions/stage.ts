@@ -53,9 +53,26 @@ export async function setStage(settings: Readonly<Record<string, string>> = {}, 
   };
 }
 
+/** Milliseconds until a function is ended: that many from now, or what the clock says each time. */
+export type Remaining = number | (() => number);
+
+/**
+ * A clock by which a function has all its time until one of its requests matches, and none from then on. That request
+ * is carried out only after the function was told, so a test does not depend on how long anything takes.
+ */
+export function timeEndsAt(server: S3Server, match: (request: { op: string; key: string }) => boolean): () => number {
+  const told = Promise.withResolvers<undefined>();
+  const held = server.faults.add({ kind: 'slow', latency: told.promise, delay: 'operation', match });
+  return () => {
+    if (held.hits === 0) return 900_000;
+    setImmediate(told.resolve, undefined);
+    return 0;
+  };
+}
+
 /** Lambda's context, with so many milliseconds left when it is made. */
-export function contextFor(name: string, remaining = 900_000): Context {
-  const end = performance.now() + remaining;
+export function contextFor(name: string, remaining: Remaining = 900_000): Context {
+  const end = performance.now() + (typeof remaining === 'number' ? remaining : 0);
   return {
     callbackWaitsForEmptyEventLoop: true,
     functionName: name,
@@ -65,7 +82,8 @@ export function contextFor(name: string, remaining = 900_000): Context {
     awsRequestId: randomUUID(),
     logGroupName: `/aws/lambda/${name}`,
     logStreamName: 'test',
-    getRemainingTimeInMillis: () => Math.max(0, Math.round(end - performance.now())),
+    getRemainingTimeInMillis:
+      typeof remaining === 'number' ? () => Math.max(0, Math.round(end - performance.now())) : remaining,
   } as Context; // without the callbacks that this runtime no longer has
 }
 
