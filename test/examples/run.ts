@@ -17,7 +17,7 @@ export interface Running {
   /** Resolves when the process has ended. */
   readonly ended: Promise<Run>;
   /** Resolves when it has printed this, or has ended. */
-  printed(text: string): Promise<void>;
+  printed(text: string | RegExp): Promise<void>;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -40,7 +40,7 @@ export function start(command: string, args: readonly string[], folder: string):
     printed: (text) =>
       new Promise((resolve) => {
         const look = (): void => {
-          if (out.includes(text)) resolve();
+          if (typeof text === 'string' ? out.includes(text) : text.test(out)) resolve();
         };
         child.stdout.on('data', look);
         child.once('close', () => {

@@ -22,8 +22,8 @@ export type Trouble =
   | { readonly kind: 'answer'; readonly payload: string }
   /** The connection breaks while the function runs. */
   | { readonly kind: 'reset' }
-  /** The function takes so many milliseconds longer. */
-  | { readonly kind: 'slow'; readonly latency: number };
+  /** The function begins so many milliseconds later, or once the promise has resolved. */
+  | { readonly kind: 'slow'; readonly latency: number | Promise<unknown> };
 
 export interface LambdaServer extends AsyncDisposable {
   readonly endpoint: string;
@@ -62,7 +62,7 @@ export async function startLambdaServer(functions: Readonly<Record<string, Handl
       answer(trouble.payload, trouble.kind === 'failure');
     } else if (trouble?.kind === 'reset') request.socket.destroy();
     else {
-      if (trouble !== undefined) await sleep(trouble.latency);
+      if (trouble !== undefined) await (typeof trouble.latency === 'number' ? sleep(trouble.latency) : trouble.latency);
       try {
         const result = await called(event, contextFor('restore'));
         server.onAnswer(result);
