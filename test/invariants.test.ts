@@ -15,3 +15,13 @@ test('every invariant names a test that exists', () => {
     assert.ok(source.includes(name.replace(/\\\|/g, '|')), `${number}: ${file} has no test "${name}"`);
   }
 });
+
+test('every premise about the files names a test that exists', () => {
+  const text = readFileSync(join(root, 'docs/PREMISES.md'), 'utf8');
+  const rows = [...text.matchAll(/^\| (F\d+) +\|.*\| `([^`]+)`: (.+?) +\|$/gm)];
+  assert.equal(rows.length, [...text.matchAll(/^\| F\d+ /gm)].length);
+  assert.ok(rows.length >= 8);
+  for (const [, number, file = '', name = ''] of rows) {
+    assert.ok(readFileSync(join(root, file), 'utf8').includes(name), `${number}: ${file} has no test "${name}"`);
+  }
+});

@@ -1,5 +1,5 @@
 /** Where a database really lies, and whether it can be shipped from there. */
-import { accessSync, constants, readdirSync, statSync, statfsSync } from 'node:fs';
+import { accessSync, constants, readFileSync, readdirSync, statSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { followLinks } from '../../follow-links.ts';
@@ -38,6 +38,7 @@ export function placed(settings: Settings): Settings {
     settings.stateFolder === `${settings.database}-seawall` ? `${database}-seawall` : settings.stateFolder;
   refuseName(database);
   refuseLinked(database);
+  refuseMountPoint(database);
   if (!settings.allowNetworkFileSystem) refuseNetwork(database, statfsSync(nearestFolder(database)).type);
   refuseReadOnly(database);
   return { ...settings, database, stateFolder };
@@ -89,6 +90,28 @@ function refuseLinked(database: string): void {
     'HARD_LINKED',
     `${database} has ${found.nlink} names (hard links${others.length === 0 ? '' : `, ${others.join(', ')}`}). SQLite keeps a WAL for each, and commits through another name would be missed: remove all names but one.`,
     { path: database, actual: found.nlink },
+  );
+}
+
+/**
+ * A file that is mounted by itself (`docker -v app.db:/data/app.db`) has its WAL in another folder than the app's: SQLite
+ * makes it beside each path.
+ */
+function refuseMountPoint(database: string): void {
+  let mounts: string;
+  try {
+    mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  } catch {
+    return; // not Linux
+  }
+  // The fifth word is the mount point; white space and backslashes are written in octal (proc_pid_mountinfo(5)).
+  const escaped = database.replace(/[ \t\n\\]/g, (each) => `\\${each.charCodeAt(0).toString(8).padStart(3, '0')}`);
+  if (!mounts.split('\n').some((line) => line.split(' ')[4] === escaped)) return;
+  throw new SeawallError(
+    'refused',
+    'DATABASE_MOUNTED',
+    `${database} is a mount point of its own, so its -wal lies in another folder than that of the process that uses the file under its other path, and commits would be missed. Mount the folder that the database lies in, not the file.`,
+    { path: database },
   );
 }
 

@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { SeawallError } from '../../../replica/terms/errors.ts';
+import { walSum } from '../../../replica/wal/checksum.ts';
 import { hasWalResetBug } from '../../wal-reset-bug.ts';
 
 const HEADER_LENGTH = 108;
@@ -32,6 +33,7 @@ export function checkFile(path: string): void {
       { path },
     );
   }
+  refuseTransformed(path, header[20]!);
   // Bytes 72 to 91 are reserved and zero.
   if (!BTREE_PAGES.has(header[100]!) || header.subarray(72, 92).some((byte) => byte !== 0)) {
     throw new SeawallError(
@@ -40,6 +42,40 @@ export function checkFile(path: string): void {
       `${path} has an SQLite header but page 1 cannot be read: it is encrypted (with a plain-text header), or damaged. Encrypted databases cannot be shipped; encrypt the disk and the bucket instead.`,
       { path },
     );
+  }
+}
+
+/** Reserved bytes at the end of each page that the checksum VFS uses, and how many pages are looked at. */
+const CHECKSUM_LENGTH = 8;
+const PAGES_LOOKED_AT = 16;
+
+/**
+ * Refuses a database of SQLite's checksum VFS (https://www.sqlite.org/cksumvfs.html). It writes a sum into the reserved
+ * bytes of each page when the page is written into the file. The helper's library does not: after one of its checkpoints
+ * the app would read such a page and get SQLITE_IOERR_DATA. Reserved bytes alone are no sign of it, so sums are looked for.
+ */
+function refuseTransformed(path: string, reserved: number): void {
+  if (reserved !== CHECKSUM_LENGTH) return;
+  const fd = openSync(path, 'r');
+  try {
+    const start = Buffer.alloc(18);
+    readSync(fd, start, 0, 18, 0);
+    const stored = start.readUInt16BE(16);
+    const page = Buffer.alloc(stored === 1 ? 65_536 : stored);
+    for (let i = 0; i < PAGES_LOOKED_AT && readSync(fd, page, 0, page.length, i * page.length) === page.length; i++) {
+      const sums = page.subarray(page.length - CHECKSUM_LENGTH);
+      const sum = walSum('little', page.subarray(0, page.length - CHECKSUM_LENGTH));
+      if (sum.s1 !== sums.readUInt32LE(0) || sum.s2 !== sums.readUInt32LE(4)) continue;
+      if (sum.s1 === 0 && sum.s2 === 0) continue; // an empty page
+      throw new SeawallError(
+        'refused',
+        'DATABASE_TRANSFORMED',
+        `${path} has a checksum in each page (SQLite's checksum VFS). A checkpoint of the shipper would leave it out, and the app could not read the page. Such databases cannot be shipped: open it without that VFS, set the reserved bytes to 0 and run VACUUM; restores of Seawall prove each page by its own checksums.`,
+        { path, actual: reserved },
+      );
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

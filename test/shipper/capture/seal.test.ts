@@ -44,6 +44,8 @@ class Followed implements Disposable {
     this.app.pragma('wal_autocheckpoint = 0');
     this.app.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, body BLOB)');
     this.live = LiveDatabase.open(this.#path, SYSTEM_CLOCK);
+    // The app is in this process, so no lock of another one tells that it has the database open.
+    this.live.isLeft = () => false;
     this.staging = new Staging(join(this.#scratch.path, 'staging'), { memory: 2 ** 30, disk: 2 ** 30 });
     if (beginning !== undefined) {
       this.app.pragma('wal_checkpoint(PASSIVE)');
