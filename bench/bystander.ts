@@ -1,6 +1,6 @@
 /**
- * What no shipper comes without, and nothing else: a read transaction that is moved once a second, so that no frame
- * leaves the WAL, and frames that are packed all the while on another processor, as unimportant as a helper is.
+ * The least that any shipper must do, and nothing else: a read transaction that is moved once a second, so that no
+ * frame leaves the WAL, and frames that are packed all the time on another processor, at the low priority of a helper.
  *
  * Usage: bystander.ts <database>; ends when its parent does, or is killed.
  */

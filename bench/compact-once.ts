@@ -1,6 +1,6 @@
-/** Compacts one replica in a process of its own, and answers how it went: node compact-once.ts <url> */
+/** Compacts one replica in a process of its own, and prints the outcome: node compact-once.ts <url> */
 import { readFileSync } from 'node:fs';
-// As it is installed: from source, it would also hold what strips types.
+// The built package, as installed: run from source, the process would also hold the type stripper.
 import { compact, openStore } from 'seawall/replica';
 
 export interface Compacted {

@@ -1,4 +1,7 @@
-/** What a compaction moves and how fast it is, against the database's size and against what the codec can do. */
+/**
+ * How many bytes a compaction moves, compared with the database's size, and how fast it is, compared with the codec
+ * alone.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +19,7 @@ export const compaction: Bench = { name: 'compaction', run };
 
 const MIB = 1 << 20;
 const PAGES_PER_BLOCK = 256;
-/** As many as the half of the smallest database has, in the middle of each. */
+/** As many pages as half of the smallest database has, in the middle of each database. */
 const PLOTTED_BLOCKS = 32;
 
 async function* run(context: Context): AsyncGenerator<Figure> {
@@ -24,7 +27,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
   process.env['AWS_SECRET_ACCESS_KEY'] ??= 'bench-secret';
   await using server = await S3Process.start(context.folder);
 
-  // The same number of changed pages for all sizes: one in each of the blocks, and the one that every commit may change.
+  // The same number of changed pages for all sizes: one in each block, and page 1, which every commit may change.
   const sizes = context.full ? [64, 256, 1024, 8192] : [64, 256, 1024];
   for (const mebibytes of sizes) {
     const { moved, peak } = await compacted(server, mebibytes, blocksFrom(mebibytes / 2, PLOTTED_BLOCKS));
@@ -47,7 +50,8 @@ async function* run(context: Context): AsyncGenerator<Figure> {
     Array.from({ length: 10 }, (_, i) => 50 + i * 100),
   );
   yield figure('compaction-moved-scattered', 'bytes moved ÷ database of 1 GiB, 1 % of its blocks changed, scattered', 'ratio', [apart.moved / (1024 * MIB)]); // prettier-ignore
-  // Ten and the first, which holds the new header: each is in a part of its own, whose other bytes come from somewhere.
+  // Ten blocks and the first, which holds the new header. Each is in a part of its own, and the other bytes of the part
+  // must be fetched or copied.
   const floor = 11 * 2 * 5 * MIB;
   yield figure('compaction-scattered-floor', 'the same by parts of at least 5 MiB, fetched and sent, whoever makes them', 'ratio', [floor / (1024 * MIB)]); // prettier-ignore
 
@@ -65,7 +69,7 @@ function pagesOf(blocks: readonly number[]): number[] {
   return [...new Set([1, ...blocks.map((block) => block * PAGES_PER_BLOCK + 1)])];
 }
 
-/** Everything counts: listing, WAL, hashes, blocks. */
+/** All bytes moved: listing, WAL, hashes and blocks. */
 async function compacted(
   server: S3Process,
   mebibytes: number,
@@ -88,7 +92,7 @@ async function once(url: string): Promise<Compacted> {
   return JSON.parse(stdout) as Compacted;
 }
 
-/** In a folder, where the network takes no part; by turns with the codec alone. MB/s. */
+/** In a folder, so without the network, alternating with the codec alone. MB/s. */
 async function timed(
   { folder, pairs }: Context,
   mebibytes: number,

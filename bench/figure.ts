@@ -1,14 +1,14 @@
-/** What a benchmark tells: named figures, each against a reference that was measured in the same run. */
+/** Results of a benchmark: named figures, each compared with a reference that was measured in the same run. */
 
 export interface Figure {
   /** Unique, lower case with dashes; stable between releases. */
   readonly name: string;
-  /** What was measured, and against what. */
+  /** What was measured, and what it is compared with. */
   readonly what: string;
   /** The median. */
   readonly value: number;
   readonly unit: 'ratio' | 'ms' | 'bytes' | 'MiB' | 'MB/s' | 'requests' | 'dollars' | 'percent';
-  /** What we hold ourselves to. */
+  /** The limit that the figure must keep. */
   readonly target?: { readonly atMost: number } | { readonly atLeast: number };
   /** Each sample the median was taken of, in the order measured. */
   readonly samples: readonly number[];
@@ -26,7 +26,7 @@ export interface Context {
   readonly folder: string;
   /** Pairs of measurements to take of each figure. */
   readonly pairs: number;
-  /** A line about what goes on, for people. */
+  /** Prints a line about the progress, for people. */
   readonly say: (line: string) => void;
 }
 
@@ -37,7 +37,7 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Pairwise quotients: what a noisy neighbour slows down, it slows down on both sides of a pair. */
+/** Pairwise quotients: a noisy neighbour slows both sides of a pair. */
 export function ratios(samples: readonly number[], references: readonly number[]): number[] {
   return samples.map((sample, i) => sample / references[i]!);
 }
@@ -52,7 +52,7 @@ export function figure(
   return { name, what, value: median(samples), unit, samples, ...(target === undefined ? {} : { target }) };
 }
 
-/** Undefined where nothing is promised. */
+/** Whether the figure keeps its limit; undefined if it has none. */
 export function met({ value, target }: Figure): boolean | undefined {
   if (target === undefined) return undefined;
   return 'atMost' in target ? value <= target.atMost : value >= target.atLeast;

@@ -1,4 +1,4 @@
-/** Litestream as a reference, where a binary of it is named by the environment. */
+/** Litestream as a reference, if the environment names a binary of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Litestream, placeOnS3, type Place, type Sidecar } from '../test/interop/litestream.ts';
 import type { S3Process } from './s3.ts';
@@ -22,7 +22,7 @@ export async function startSidecar(litestream: Litestream, place: Place, databas
   return sidecar;
 }
 
-/** Restores a replica; answers milliseconds. */
+/** Restores a replica; returns the milliseconds it took. */
 export async function litestreamRestore(
   litestream: Litestream,
   place: Place,

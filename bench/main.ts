@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: every figure against a reference measured in the same run, side by side.
+ * `npm run bench`: every figure, compared with a reference measured in the same run.
  *
  *     npm run bench                      half an hour
  *     npm run bench -- --full            longer runs, larger databases
@@ -46,7 +46,7 @@ if (!Number.isInteger(pairs) || pairs < 1) {
 
 const say = (line: string): void => void process.stderr.write(`  ${line}\n`);
 if (litestreams().length < 2) say('LITESTREAM_03 and LITESTREAM_05 do not both name a binary: measured without');
-// Not in /tmp, which may be memory: the figures are about disks.
+// Not in /tmp, which may be in memory, because the figures are about disks.
 const root = join(import.meta.dirname, '../bench-data');
 mkdirSync(root, { recursive: true });
 const measured: Measured = {};

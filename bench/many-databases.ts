@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-// As it is installed: from source, the helper would also hold what strips types.
+// The built package, as installed: run from source, the helper would also hold the type stripper.
 import { Fleet } from 'seawall';
 import type { RequestCounters } from '../test/s3-server/index.ts';
 import { figure, type Bench, type Context, type Figure } from './figure.ts';
@@ -11,13 +11,13 @@ import { between, S3Process } from './s3.ts';
 
 export const manyDatabases: Bench = { name: 'many-databases', run };
 
-/** Databases, and the MiB of memory that we hold ourselves to. */
+/** Numbers of databases, and the limit of memory for each, MiB. */
 const SIZES = [
   { count: 1, memory: 90 },
   { count: 100, memory: 120 },
   { count: 1000, memory: 300 },
 ];
-/** Until connections that are not needed are closed, milliseconds. */
+/** How long it takes until unneeded connections are closed, milliseconds. */
 const SETTLING = 12_000;
 const TICKS_PER_SECOND = 100;
 const STARTED_AT_A_TIME = 16;
@@ -50,7 +50,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
 }
 
 interface Rest {
-  /** Seconds until all were safe in the bucket. */
+  /** Seconds until all databases were in the bucket. */
   readonly start: number;
   /** Of the helper, MiB. */
   readonly memory: number;

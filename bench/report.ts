@@ -1,4 +1,4 @@
-/** The figures as text for a terminal, and as the table of docs/BENCHMARKS.md, what was missed first. */
+/** The figures as text for a terminal, and as the table of docs/BENCHMARKS.md, with missed limits first. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { formatFigure, formatTarget, met, type Figure } from './figure.ts';
 
 const DOCS = join(import.meta.dirname, '../docs');
 const PAGE = join(DOCS, 'BENCHMARKS.md');
-/** All that the page shows, by bench: so that one of them can be measured again alone. */
+/** All figures of the page, by bench, so that one bench can be measured again alone. */
 const KEPT = join(DOCS, 'benchmarks.json');
 const BEGIN = '<!-- figures: written by npm run bench -- --write -->';
 const END = '<!-- end of figures -->';
@@ -38,7 +38,7 @@ function verdict(figure: Figure): string {
 export type Measured = Record<string, readonly Figure[]>;
 
 /**
- * Replaces the table between the two marks of the page; what stands around it is written by people. Figures of benches
+ * Replaces the table between the two marks of the page; the text around it is written by people. Figures of benches
  * that were not run are those of the last time.
  */
 export function writeReport(measured: Measured): void {
@@ -74,7 +74,7 @@ function withoutHashes([size, moved]: readonly [number, number]): [number, numbe
   return [size, moved - (2 * 8 * size) / 4096];
 }
 
-/** Files in docs, and what they show. A plot whose figures were not measured is left as it was, and not named. */
+/** Files in docs and the plots in them. A plot whose figures were not measured stays as it was, and is not listed. */
 function writePlots(figures: readonly Figure[]): [file: string, title: string][] {
   const written: [string, string][] = [];
   const write = (file: string, title: string, svg: string): void => {

@@ -1,6 +1,6 @@
-/** Restores one replica in a process of its own, and answers how it went: node restore-once.ts <url> <path> */
+/** Restores one replica in a process of its own, and prints the outcome: node restore-once.ts <url> <path> */
 import { readFileSync } from 'node:fs';
-// As it is installed: from source, it would also hold what strips types.
+// The built package, as installed: run from source, the process would also hold the type stripper.
 import { openStore, restore } from 'seawall/replica';
 
 export interface RestoredOnce {

@@ -1,4 +1,6 @@
-/** How fast a restore is against what decoding and the disk allow, and what one page costs without a restore. */
+/**
+ * How fast a restore is, compared with decoding and the disk alone, and what reading one page costs without a restore.
+ */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -121,7 +123,7 @@ async function* beside(
   yield figure('page-bytes', 'bytes for one page of a past state, all told', 'bytes', bytes, { atMost: 3 * MIB });
 }
 
-/** What finding out the state costs: control objects, and one header. */
+/** Requests that find the state: control objects and one header. */
 async function planRequests(server: S3Process, store: Store): Promise<number> {
   const before = await server.counted();
   await choose(store, LATEST);

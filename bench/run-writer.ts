@@ -15,7 +15,7 @@ export function nameOf(way: Way): string {
   return typeof way === 'string' ? way : way.name;
 }
 
-/** One run on a fresh database; `moment` hears when the measured time begins and when it has ended, and is awaited. */
+/** One run on a fresh database; `moment` is called, and awaited, when the measured time begins and when it ends. */
 export async function runWriter(
   folder: string,
   server: S3Process,

@@ -1,4 +1,4 @@
-/** The S3 server of the tests as a process of its own, which answers what it has counted. */
+/** The S3 server of the tests as a process of its own, which returns its counters on request. */
 import { startS3Server } from '../test/s3-server/index.ts';
 
 const [data = ''] = process.argv.slice(2);

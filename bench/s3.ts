@@ -1,4 +1,7 @@
-/** An S3 server on the loopback interface, in a process of its own so that it shares no event loop with what is timed. */
+/**
+ * An S3 server on the loopback interface, in a process of its own, so that it shares no event loop with the code that
+ * is timed.
+ */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
@@ -20,7 +23,7 @@ export class S3Process implements AsyncDisposable {
     return new S3Process(child, message.endpoint);
   }
 
-  /** Our way to say where a replica lies. */
+  /** The replica as a URL of Seawall. */
   url(prefix: string): string {
     return `s3://b/${prefix}?region=us-east-1&endpoint=${encodeURIComponent(this.endpoint)}`;
   }

@@ -1,4 +1,4 @@
-/** What goes over the wire for the same commits, and what the requests cost in a month. */
+/** How many bytes and requests the same commits take, and what the requests cost in a month. */
 import type { RequestCounters } from '../test/s3-server/index.ts';
 import { figure, ratios, type Bench, type Context, type Figure } from './figure.ts';
 import { litestreams } from './litestream.ts';
@@ -7,7 +7,10 @@ import { between, S3Process } from './s3.ts';
 
 export const traffic: Bench = { name: 'traffic', run };
 
-/** S3 Standard in us-east-1, dollars a request: PUT, COPY, POST and LIST cost one price, GET and HEAD another, DELETE nothing. */
+/**
+ * S3 Standard in us-east-1, dollars a request: PUT, COPY, POST and LIST cost one price, GET and HEAD another, DELETE
+ * nothing.
+ */
 const WRITE_PRICE = 0.005 / 1000;
 const READ_PRICE = 0.0004 / 1000;
 const READS = new Set(['GetObject', 'HeadObject', 'HeadBucket']);

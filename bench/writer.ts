@@ -13,12 +13,14 @@ export interface Work {
   readonly database: string;
   /** Ship to this replica with default settings while writing. */
   readonly replica?: string;
-  /** Milliseconds before the measurement begins, and of it. */
+  /** Milliseconds before the measurement, and of the measurement. */
   readonly warm: number;
   readonly measure: number;
   /** Transactions a second; as fast as possible without. */
   readonly rate?: number;
-  /** Milliseconds without transactions before the measured time begins, and before it ends: what is under way arrives. */
+  /**
+   * Milliseconds without transactions before the measured time begins, and before it ends: what is under way arrives.
+   */
   readonly settle?: number;
 }
 

@@ -7,7 +7,9 @@ import type { Written } from './writer.ts';
 
 export const writes: Bench = { name: 'writes', run };
 
-/** Commits a second of an app that is busy but not saturated; its latencies are what a user of it feels. */
+/**
+ * Commits a second of an app that is busy but not saturated; its latencies are those that a user of the app notices.
+ */
 const PACED = 200;
 const WAYS: readonly Way[] = ['none', 'seawall', ...litestreams()];
 
@@ -71,7 +73,7 @@ async function* run(context: Context): AsyncGenerator<Figure> {
 const perSecond = (written: Written): number => written.perSecond;
 const p99 = (written: Written): number => written.p99;
 
-/** Each way once a round, in turn, and in turned order every other round. */
+/** Each way once in every round; the order is reversed in every other round. */
 async function rounds(
   { folder, pairs, say }: Context,
   server: S3Process,

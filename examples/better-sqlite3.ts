@@ -1,5 +1,6 @@
 /**
- * A service on better-sqlite3 with a backup, until Ctrl-C. Kill it at any moment: what was committed is in the replica.
+ * A service on better-sqlite3 with a backup, until Ctrl-C. Kill it at any moment: everything committed is in the
+ * replica.
  *
  *     node examples/better-sqlite3.ts tides.db ./bucket/tides
  */

@@ -23,7 +23,7 @@ for (const text of ['low tide at six', 'the gate was closed', 'high water, all d
 }
 console.log(`${Number(db.prepare('SELECT count(*) AS notes FROM notes').get()?.['notes'])} notes`);
 
-// Commits are shipped within a second. Wait only where something must not be lost, whatever happens next.
+// Commits are shipped within a second. Wait only if a commit must not be lost, whatever happens next.
 const { position } = await shipper.sync();
 console.log(`safe in ${replica} at ${position}`);
 

@@ -1,7 +1,7 @@
 import { DEFAULT_COMPACTION, type CompactionPolicy } from '../replica/compaction/compact.ts';
 import { numberSetting } from './environment.ts';
 
-/** The policy of compaction that the environment sets; the sweep makes up for missed events by the same one. */
+/** The compaction policy from the environment. The sweep uses the same one when it makes up for missed events. */
 export function compactionPolicy(): CompactionPolicy {
   return {
     ratio: numberSetting('SEAWALL_POLICY_RATIO', DEFAULT_COMPACTION.ratio),

@@ -1,4 +1,4 @@
-/** Works through a batch of queue messages, database by database, and says which messages are to come again. */
+/** Works on the databases of a batch of queue messages, one after another. Returns which messages must come again. */
 import type { SQSBatchResponse } from 'aws-lambda';
 import { Deadline } from './deadline.ts';
 import { errorFacts } from './failure.ts';
@@ -15,13 +15,13 @@ export interface BatchOptions {
   /** Milliseconds until the function is ended. */
   readonly remaining: () => number;
   readonly margin?: number;
-  /** What it throws fails the messages about this database, and no others. Must heed the signal. */
+  /** If it throws, the messages about this database fail, and no others. It must obey the signal. */
   readonly work: (database: string, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * Each database is worked on once, however many messages name it. When the time is nearly up, the work under way is
- * stopped, and its messages and those not come to are left to the queue.
+ * Each database is worked on once, however many messages name it. When the time is nearly up, the current
+ * work is stopped. Its messages, and those whose databases were not reached, are left to the queue.
  */
 export async function eachDatabase(
   messages: readonly DatabaseMessage[],

@@ -1,7 +1,7 @@
-/** The end of a function's time, early enough to clean up. */
+/** Ends a function's work before its time is up, early enough to clean up. */
 import { FunctionFailure } from './failure.ts';
 
-/** Milliseconds before its end at which a function stops what it does. */
+/** How long before the end of its time a function stops its work, milliseconds. */
 export const MARGIN = 10_000;
 
 export class OutOfTime extends FunctionFailure {

@@ -1,4 +1,4 @@
-/** The settings of a function, from its environment. Wrong ones end it before its first event. */
+/** The settings of a function, from its environment. A wrong setting ends the function before its first event. */
 import { s3Store } from '../replica/store/s3/store.ts';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Store } from '../replica/store/store.ts';
@@ -29,7 +29,7 @@ export function jsonSetting(name: string): unknown {
   }
 }
 
-/** Tried more often than elsewhere: a function that gives up begins anew from its event. */
+/** More attempts than elsewhere, because a function that gives up starts again from its event. */
 const ATTEMPTS = 6;
 
 function endpointSetting(name: string): string | undefined {
@@ -37,7 +37,7 @@ function endpointSetting(name: string): string | undefined {
   return endpoint === '' ? undefined : endpoint;
 }
 
-/** A client with the store's settings, for what the store does not do. */
+/** A client with the same settings as the store, for requests that the store does not make. */
 export function s3Client(): S3Client {
   const endpoint = endpointSetting('SEAWALL_S3_ENDPOINT');
   const timeouts = { connectionTimeout: 5_000, requestTimeout: 30_000, throwOnRequestTimeout: true };
@@ -48,12 +48,12 @@ export function s3Client(): S3Client {
   });
 }
 
-/** The bucket from its top. */
+/** The whole bucket. */
 export function openBucket(): Store {
   return open('');
 }
 
-/** The bucket below SEAWALL_ROOT: where the databases are. */
+/** The databases: the bucket below SEAWALL_ROOT. */
 export function openRoot(): Store {
   return open(setting('SEAWALL_ROOT', ''));
 }
@@ -81,7 +81,7 @@ export function openMetrics(): Metrics {
   });
 }
 
-/** Bytes of WAL pages to hold in memory: an eighth of what the function has, and not less than the usual. */
+/** Bytes of WAL pages to hold in memory: an eighth of the function's memory, from 24 MiB to 512 MiB. */
 export function overlayMemory(): number {
   const megabytes = numberSetting('AWS_LAMBDA_FUNCTION_MEMORY_SIZE', 0);
   return Math.min(512 << 20, Math.max(24 << 20, (megabytes << 20) >>> 3));

@@ -1,12 +1,12 @@
-/** How a function fails: an error whose type and text say what happened, to programs and to people. */
+/** How a function fails: with an error whose name tells programs what happened, and whose message tells people. */
 import { SeawallError, type ErrorFacts, type ErrorKind } from '../replica/terms/errors.ts';
 
-/** `input`: the invocation's payload is not what it must be. `time`: the function's time was up. */
+/** `input`: the invocation's payload is wrong. `time`: the function ran out of time. */
 export type FailureKind = ErrorKind | 'input' | 'time';
 
 /**
- * What leaves a function. Lambda hands callers the name and the message alone, as `errorType` and `errorMessage`, so the
- * name carries kind and code: `Seawall.point.POINT_NOT_KEPT`.
+ * The error that a function ends with. Lambda gives callers only its name and message, as `errorType` and
+ * `errorMessage`, so the name carries kind and code: `Seawall.point.POINT_NOT_KEPT`.
  */
 export class FunctionFailure extends Error {
   override readonly name: string;
@@ -33,13 +33,13 @@ export function badInput(code: string, message: string): FunctionFailure {
   return new FunctionFailure('input', code, message);
 }
 
-/** Gives errors of the operations their outward form; errors that nobody foresaw pass unchanged. */
+/** Turns a SeawallError into a FunctionFailure. Returns any other error unchanged. */
 export function outward(error: unknown): unknown {
   if (!(error instanceof SeawallError)) return error;
   return new FunctionFailure(error.kind, error.code, error.message, error.facts, error);
 }
 
-/** For the log. */
+/** The error as facts of a log line. */
 export function errorFacts(error: unknown): Record<string, unknown> {
   if (error instanceof SeawallError || error instanceof FunctionFailure) {
     const { kind, code, message, facts } = error;

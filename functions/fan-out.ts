@@ -1,4 +1,4 @@
-/** One message in a queue for each database below the root. */
+/** Sends one message to a queue for each database below the root. */
 import { findDatabases, type IsDatabase } from '../replica/catalogue/databases.ts';
 import { mapOrdered } from '../replica/runtime/map-ordered.ts';
 import type { Store } from '../replica/store/store.ts';
@@ -10,9 +10,9 @@ export interface FanOutOptions {
   readonly root: Store;
   readonly queue: Queue;
   readonly log: Log;
-  /** Begins behind this database. */
-  /** What counts as a database; generations of snapshots and WAL unless given. */
+  /** What counts as a database. Default: whatever holds generations of snapshots and WAL. */
   readonly isDatabase?: IsDatabase;
+  /** Only databases whose names sort after this one. Default: all. */
   readonly after?: string | undefined;
   /** Milliseconds until the function is ended. */
   readonly remaining: () => number;
@@ -21,17 +21,17 @@ export interface FanOutOptions {
 
 export interface FannedOut {
   readonly databases: number;
-  /** The database behind which another run goes on; undefined when all were found. */
+  /** Another run continues after this database. Undefined if all databases were found. */
   readonly continuedAfter: string | undefined;
 }
 
-/** Batches on their way at the same time. */
+/** Batches that are sent at the same time. */
 const AHEAD = 8;
 
 /**
  * Finds the databases and sends `{"database":…}` for each. When the time is nearly up, one more message,
- * `{"sweep":{"after":…}}`, lets another run of the function go on from there. At least one batch is sent in each run,
- * so the sweep always comes to its end. A database may be sent twice, which is harmless.
+ * `{"sweep":{"after":…}}`, makes another run of the function continue from there. At least one batch is sent in each
+ * run, so the sweep always ends. A database may be sent twice, which is harmless.
  */
 export async function fanOut(options: FanOutOptions): Promise<FannedOut> {
   const { root, queue, log, after, isDatabase, remaining, margin = MARGIN } = options;

@@ -1,7 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { LogLevel } from '@aws-lambda-powertools/logger/types';
 
-/** What the functions say: one JSON line each. */
+/** The log of a function: one JSON line for each call. */
 export interface Log {
   debug(message: string, facts: Record<string, unknown>): void;
   info(message: string, facts: Record<string, unknown>): void;
@@ -9,7 +9,10 @@ export interface Log {
   error(message: string, facts: Record<string, unknown>): void;
 }
 
-/** A logger of Powertools; with its context set, lines carry the request's id and whether the start was a cold one. */
+/**
+ * A Powertools logger. Once it has the invocation's context, lines carry the request's id and whether it was a cold
+ * start.
+ */
 export function functionLogger(name: string, level: string): Logger {
   return new Logger({ serviceName: `seawall-${name}`, logLevel: level.toUpperCase() as LogLevel });
 }

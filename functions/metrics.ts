@@ -21,7 +21,7 @@ export const METRIC_NAMES = [
 export type MetricName = (typeof METRIC_NAMES)[number];
 
 export interface Metrics {
-  /** Adds `value` to a count. A zero puts on record that nothing happened. */
+  /** Adds `value` to a count. Zero records that nothing happened, so that an alarm has data. */
   count(name: MetricName, value: number): void;
   /** Seconds, for all databases together and for this one. */
   age(name: MetricName, seconds: number, database: string): void;
@@ -29,7 +29,7 @@ export interface Metrics {
 
 export interface MetricsOptions {
   readonly namespace: string;
-  /** Whether ages also get a `Database` dimension: CloudWatch charges for each as a custom metric. */
+  /** Whether ages also get a `Database` dimension. CloudWatch charges for each database as a custom metric. */
   readonly perDatabase: boolean;
   readonly now: () => number;
   readonly write: (line: string) => void;
@@ -51,7 +51,7 @@ export function embeddedMetrics({ namespace, perDatabase, now, write }: MetricsO
       emit(name, 'Count', value, [[]], {});
     },
     age: (name, seconds, database) => {
-      // A dimension's value cannot be empty; '' is the root itself.
+      // A dimension's value must not be empty. '' is the root itself.
       const Database = database === '' ? '/' : database;
       emit(name, 'Seconds', seconds, perDatabase ? [[], ['Database']] : [[]], { Database });
     },

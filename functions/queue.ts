@@ -3,19 +3,21 @@ import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { retry } from '../replica/runtime/retry.ts';
 import { FunctionFailure } from './failure.ts';
 
-/** Where work is handed on to. */
+/** A queue that work is sent to. */
 export interface Queue {
-  /** Sends up to ten messages; resolves when all of them were taken. A message may arrive more than once. */
+  /**
+   * Sends up to ten messages; resolves when the queue has accepted all of them. A message may arrive more than once.
+   */
   send(bodies: readonly string[]): Promise<void>;
 }
 
-/** Messages in one request, at most. */
+/** Most messages in one request. */
 export const BATCH = 10;
 
 const ATTEMPTS = 6;
 const BACKOFF = { baseMs: 100, capMs: 5_000 };
 
-/** Entries that a batch left over, to be sent again. */
+/** The queue did not accept all entries of a batch; the rest is sent again. */
 class LeftOver extends Error {}
 
 export function sqsQueue(url: string, endpoint?: string): Queue {

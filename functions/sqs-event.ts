@@ -1,14 +1,14 @@
-/** What functions are invoked with: queue messages, or a word from the scheduler. */
+/** Reads what functions are invoked with: messages of a queue, or a scheduler's word. */
 import type { SQSRecord } from 'aws-lambda';
 import { badInput } from './failure.ts';
 
-/** The messages of a queue's event; undefined for an event that is none. */
+/** The messages of a queue's event. Undefined if the event is not from a queue. */
 export function queueMessages(event: unknown): readonly SQSRecord[] | undefined {
   if (!isRecord(event) || !Array.isArray(event['Records'])) return undefined;
   return event['Records'] as readonly SQSRecord[];
 }
 
-/** Whether the scheduler says this word: `{"seawall":"sweep"}`. */
+/** Whether the event is the scheduler's with this word, such as `{"seawall":"sweep"}`. */
 export function isScheduled(event: unknown, word: string): boolean {
   return isRecord(event) && event['seawall'] === word;
 }
@@ -21,7 +21,7 @@ export function unknownEvent(wanted: string): Error {
 export type Task =
   { readonly kind: 'database'; readonly database: string } | { readonly kind: 'sweep'; readonly after: string };
 
-/** Reads `{"database":…}` or `{"sweep":{"after":…}}`; undefined for all else. */
+/** Reads `{"database":…}` or `{"sweep":{"after":…}}`; undefined for anything else. */
 export function parseTask(body: string): Task | undefined {
   const value = parseJson(body);
   if (!isRecord(value) || Object.keys(value).length !== 1) return undefined;
@@ -31,7 +31,7 @@ export function parseTask(body: string): Task | undefined {
   return undefined;
 }
 
-/** The value, or undefined for what is no JSON. */
+/** The parsed value; undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,4 +1,7 @@
-/** A function that is both scheduled, to fan out over all databases, and woken by the queue it fans out to. */
+/**
+ * An invocation of a function that is scheduled, to send a message for each database, and that also receives those
+ * messages.
+ */
 import type { SQSBatchResponse } from 'aws-lambda';
 import { batchResponse, eachDatabase, type BatchOptions, type DatabaseMessage } from './database-batch.ts';
 import { errorFacts } from './failure.ts';
@@ -7,7 +10,7 @@ import { isScheduled, parseTask, queueMessages, unknownEvent } from './sqs-event
 
 export type SweptOptions = BatchOptions & Omit<FanOutOptions, 'after'>;
 
-/** @param word what the scheduler says: `{"seawall":word}` */
+/** @param word the scheduler sends `{"seawall":word}` */
 export async function sweepOrWork(
   event: unknown,
   word: string,
@@ -25,7 +28,7 @@ export async function sweepOrWork(
       try {
         await fanOut({ ...options, after: task.after });
       } catch (error) {
-        options.log.error('the sweep could not go on', { ...task, ...errorFacts(error) });
+        options.log.error('the sweep could not be continued', { ...task, ...errorFacts(error) });
         failed.push(messageId);
       }
     } else {

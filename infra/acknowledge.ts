@@ -1,4 +1,4 @@
-/** Findings of cdk-nag's AwsSolutions pack that were looked at and are meant so, each with its reason. */
+/** Acknowledges findings of cdk-nag's AwsSolutions pack that are intended, each with its reason. */
 import { Stack, Validations } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
@@ -6,7 +6,7 @@ export function acknowledge(construct: IConstruct, id: string, reason: string): 
   Validations.of(construct).acknowledge({ id, reason });
 }
 
-/** Every star in `resources` (ARNs) is meant, on this construct. */
+/** Acknowledges every star in `resources` (ARNs) on this construct. */
 export function acknowledgeWildcards(construct: IConstruct, resources: readonly string[], reason: string): void {
   const stack = Stack.of(construct);
   for (const resource of resources) {

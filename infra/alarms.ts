@@ -1,4 +1,4 @@
-/** What must not go unnoticed. Each alarm says what it means and where to read on. */
+/** The alarms of a backup. Each description says what the alarm means and names the runbook. */
 import { Duration } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, type IMetric, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -32,7 +32,7 @@ const DAY = Duration.days(1);
 
 /** The alarms of a backup. */
 export interface SqliteBackupAlarms extends IConstruct {
-  /** Every one of them, for other actions than those of the topic. */
+  /** All alarms, so that actions can be added besides the topic's. */
   readonly all: readonly Alarm[];
 }
 

@@ -1,7 +1,7 @@
 /**
  * The app behind `npx cdk deploy` in a clone. Its context values (`-c name=value`, or in cdk.json):
  *
- * - `stack`       name of the stack, `seawall` unless said otherwise
+ * - `stack`       name of the stack; default `seawall`
  * - `root`        folder in the bucket below which databases lie: `dbs/`
  * - `bucketName`  name of the bucket
  * - `alarmEmail`  address that alarms are mailed to

@@ -1,4 +1,4 @@
-/** The bucket: private, encrypted, versioned, kept; with the rules by which it stays small. */
+/** The bucket: private, encrypted, versioned and retained, with lifecycle rules that keep it small. */
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import {
   BlockPublicAccess,

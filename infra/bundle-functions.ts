@@ -3,8 +3,8 @@
  * `npm run build:functions`. Everything is in that one file, the SDK and the WebAssembly codec included; SQLite is the
  * runtime's own. Therefore the same file runs on every machine, Lambda's arm64 and the one that made it.
  *
- * ES modules, because replica/image/ looks by `import.meta.url` for the module of its threads beside its own file, and a
- * CommonJS bundle has no `import.meta.url`. No such module is beside a bundle, so it starts no threads. The CommonJS
+ * ES modules, because replica/image/ looks by `import.meta.url` for the module of its threads beside its own file, and
+ * a CommonJS bundle has no `import.meta.url`. No such module is beside a bundle, so it starts no threads. The CommonJS
  * packages in the bundle get a `require` for Node's own modules.
  */
 import { existsSync } from 'node:fs';
@@ -31,7 +31,7 @@ export interface Bundle {
   readonly size: number;
 }
 
-/** Bundles the functions that it finds, and replaces what was in their output folders. */
+/** Bundles the functions in `from`, and replaces the contents of their output folders. */
 export async function bundleFunctions(options: BundleOptions = {}): Promise<Bundle[]> {
   const { out = join(PACKAGE, 'dist', 'functions'), from = join(PACKAGE, 'functions'), only } = options;
   const folders = await readdir(from, { withFileTypes: true });
@@ -81,7 +81,7 @@ const inlineCodec: Plugin = {
       const reads =
         /const path = require\('path'\)\.join\(__dirname, '([^']+)'\);\s*const bytes = require\('fs'\)\.readFileSync\(path\);/;
       if (!reads.test(code))
-        throw new Error(`${path} reads its WebAssembly in a new way: mend infra/bundle-functions.ts`);
+        throw new Error(`${path} reads its WebAssembly in a new way: adapt infra/bundle-functions.ts`);
       return { contents: code.replace(reads, `const bytes = require('./$1');`), loader: 'js' };
     });
   },

@@ -1,4 +1,4 @@
-/** Compaction: each completed index wakes it, through a queue. */
+/** The compaction function. Each completed index invokes it through a queue. */
 import { Duration } from 'aws-cdk-lib';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';

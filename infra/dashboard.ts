@@ -1,4 +1,4 @@
-/** One page on which to see whether the backups are well. */
+/** A CloudWatch dashboard that shows whether the backups work. */
 import { Duration } from 'aws-cdk-lib';
 import {
   AlarmStatusWidget,

@@ -1,4 +1,4 @@
-/** The drill: by the clock, every database is restored to nowhere, and the evidence kept. */
+/** The drill: on a schedule, it restores every database without keeping the file, and records the evidence. */
 import { Duration } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
@@ -27,7 +27,7 @@ export class Drill extends Construct {
         databases.list(),
         databases.read(),
         databases.put('seawall/drills/*'),
-        databases.delete('seawall/drills/*'), // the oldest evidence, in time
+        databases.delete('seawall/drills/*'), // evidence that has become too old
         new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [this.work.queue.queueArn] }),
       ],
     });

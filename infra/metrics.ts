@@ -1,4 +1,4 @@
-/** The functions' own metrics, as CloudWatch finds them. */
+/** The functions' own metrics, as CloudWatch stores them. */
 import type { Duration } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 

@@ -1,6 +1,6 @@
 /**
- * Has the bucket tell the queue of every completed index, by the bucket's own configuration: the L2's
- * addEventNotification would add a function of its own to the stack that may change every bucket's notifications.
+ * Makes the bucket notify the queue of every completed index. It sets the bucket's own configuration, because the L2's
+ * addEventNotification would add a function to the stack that may change the notifications of every bucket.
  */
 import { Stack } from 'aws-cdk-lib';
 import { Effect, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -21,7 +21,7 @@ export function notify(bucket: Bucket, queue: Queue, root: string, bucketName: s
       resources: [queue.queueArn],
       conditions: {
         StringEquals: { 'aws:SourceAccount': stack.account },
-        // S3 tries the policy before the bucket exists, so it cannot refer to a name that CloudFormation makes up.
+        // The policy is created before the bucket, so it cannot refer to a name that CloudFormation generates.
         ArnLike: { 'aws:SourceArn': stack.formatArn(s3Arn(bucketName ?? '*')) },
       },
     }),

@@ -1,26 +1,26 @@
 /**
- * Permissions on the objects of a bucket, spelled out action by action and key by key. All of them allow; what is not
- * written here is not allowed. The places are those of the replica's layout (docs/FORMAT.md).
+ * Permissions on the objects of a bucket, each for named actions and keys. All of them allow: whatever is not written
+ * here is denied. The places are those of the replica's layout (docs/FORMAT.md).
  */
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { checkedPrefix } from './settings.ts';
 
-/** Where the restore function leaves its files, from the top of the bucket. */
+/** Prefix of the files that the restore function makes, from the top of the bucket. */
 export const RESTORES = 'restores/';
 
-/** The databases that a permission is about: one by its name, or all below the root. */
+/** The databases that a permission applies to: one by name, or all below the root. */
 export class Databases {
   readonly #bucket: IBucket;
   readonly #folders: readonly string[];
-  /** What listings may begin with; undefined for anything. */
+  /** Prefix that listings must have; undefined if any is allowed. */
   readonly #listed: string | undefined;
 
   /** All databases below `root`, or the one at `root` + `database`. */
   constructor(bucket: IBucket, root: string, database?: string) {
     this.#bucket = bucket;
     if (database === undefined) {
-      // The root itself may be a database, too. A star reaches over slashes.
+      // The root itself may be a database, too. A star also matches slashes.
       this.#folders = [root, `${root}*/`];
       this.#listed = root === '' ? undefined : `${root}*`;
     } else {
@@ -31,9 +31,9 @@ export class Databases {
   }
 
   /**
-   * To list the keys, and so to be told 404 and not 403 of an object that is not there. That question comes with a GET
-   * or HEAD, which may carry no prefix, so the condition asks for one only where there is one. The price: a listing of
-   * the whole bucket's keys (not of their contents) is allowed, too.
+   * To list the keys. Without this permission, a GET or HEAD of a missing object is answered 403 instead of 404. Those
+   * requests carry no prefix, so the condition checks the prefix only if there is one. The price: a listing of all keys
+   * of the bucket (not of their contents) is allowed, too.
    */
   list(...more: readonly string[]): PolicyStatement {
     return allow(
@@ -65,7 +65,7 @@ export class Databases {
     ];
   }
 
-  /** To create the claim, and to replace it by those only who say which one they replace. */
+  /** To create the claim, and to replace it only with If-Match, which names the version that is replaced. */
   claim(): PolicyStatement[] {
     const resources = this.#at('seawall/claim');
     return [

@@ -1,10 +1,10 @@
-/** What the stack prints when it is deployed: enough to wire an app and to bring a database back. */
+/** The outputs of the stack: what is needed to configure an app and to restore a database. */
 import { CfnOutput, Stack } from 'aws-cdk-lib';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 
-/** URL of a replica, as the shipper and the command line take it. */
+/** URL of a replica, for the shipper and the command line. */
 export function replicaUrl(scope: Construct, bucket: IBucket, root: string, database: string): string {
   return `s3://${bucket.bucketName}/${root}${database}?region=${Stack.of(scope).region}`;
 }

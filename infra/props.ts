@@ -1,4 +1,4 @@
-/** What can be said about a backup, and what holds when it is not. */
+/** Options of the constructs and their defaults. */
 import type { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Code } from 'aws-cdk-lib/aws-lambda';
@@ -19,9 +19,9 @@ export interface SqliteBackupProps {
   readonly root?: string;
 
   /**
-   * A bucket of your own, in place of the one that would be made. Nothing about it is changed: it should be versioned,
-   * block public access and abort unfinished uploads. It sends no events by itself; compaction then happens at each
-   * sweep, or as soon as an index is complete with
+   * A bucket of your own, instead of a new one. It is not changed: it should be versioned, block public access and
+   * abort unfinished uploads. It sends no events by itself, so compaction happens at each sweep. To compact as soon as
+   * an index is complete, add
    * `bucket.addEventNotification(EventType.OBJECT_CREATED, new SqsDestination(backup.compactionQueue), { suffix: '_00000000.wal.lz4' })`.
    *
    * @default a bucket is made
@@ -29,10 +29,10 @@ export interface SqliteBackupProps {
   readonly bucket?: IBucket;
 
   /**
-   * Name of the bucket that is made. With it, the compaction queue takes events of exactly this bucket; without, of any
-   * bucket in the account.
+   * Name of the bucket that is made. If given, the compaction queue accepts events of exactly this bucket; otherwise of
+   * any bucket in the account.
    *
-   * @default CloudFormation makes one up
+   * @default CloudFormation generates one
    */
   readonly bucketName?: string;
 
@@ -44,16 +44,15 @@ export interface SqliteBackupProps {
   readonly encryptionKey?: IKey;
 
   /**
-   * Object Lock with a default retention: for that long no version of an object can be removed, by nobody
-   * (`compliance`) or by nobody without a special permission (`governance`). Can be switched on only when the bucket is
-   * made.
+   * Object Lock with a default retention: for that long nobody can remove a version of an object (`compliance`), or
+   * only somebody with a special permission (`governance`). It can be switched on only when the bucket is made.
    *
    * @default no Object Lock
    */
   readonly objectLock?: ObjectLockProps;
 
   /**
-   * Where S3 writes the bucket's access log.
+   * Where S3 writes the access log of the bucket.
    *
    * @default no access log
    */
@@ -61,9 +60,9 @@ export interface SqliteBackupProps {
     /** The bucket that the log goes to. */
     readonly bucket: IBucket;
     /**
-     * What the log's keys begin with.
+     * Prefix of the log's keys.
      *
-     * @default '' nothing
+     * @default '' no prefix
      */
     readonly prefix?: string;
   };
@@ -85,19 +84,19 @@ export interface SqliteBackupProps {
   /**
    * Moves old, large objects (snapshots, in practice) to a cheaper class from which they can be read at once.
    *
-   * @default nothing is moved
+   * @default no object is moved
    */
   readonly coldStorage?: ColdStorageProps;
 
   /**
-   * Copies everything to a versioned bucket elsewhere.
+   * Copies all objects to another versioned bucket, usually in another region.
    *
    * @default no copy
    */
   readonly replication?: ReplicationProps;
 
   /**
-   * What becomes of the bucket when the stack is deleted. DESTROY works for an empty bucket only.
+   * What happens to the bucket when the stack is deleted. DESTROY works for an empty bucket only.
    *
    * @default RemovalPolicy.RETAIN
    */
@@ -124,7 +123,7 @@ export interface SqliteBackupProps {
   readonly logRetention?: RetentionDays;
 
   /**
-   * What becomes of the logs when the stack is deleted.
+   * What happens to the logs when the stack is deleted.
    *
    * @default RemovalPolicy.DESTROY
    */
@@ -141,7 +140,8 @@ export interface SqliteBackupProps {
   readonly tracing?: boolean;
 
   /**
-   * Namespace of the functions' own metrics. Two backups in one account and region need two, or they share alarms.
+   * Namespace of the functions' own metrics. Two backups in one account and region need different namespaces; otherwise
+   * they share alarms.
    *
    * @default 'Seawall'
    */
@@ -173,7 +173,7 @@ export interface SqliteBackupProps {
   readonly code?: Partial<Readonly<Record<FunctionName, Code>>>;
 }
 
-/** What every function has. */
+/** Options of every function. */
 export interface FunctionProps {
   /**
    * Megabytes; CPU grows with it, 1769 is one core.
@@ -190,17 +190,17 @@ export interface FunctionProps {
   readonly timeout?: Duration;
 
   /**
-   * Keeps so much of the account's concurrency for this function, and allows it no more.
+   * Reserves this much of the account's concurrency for the function, which is also the most it can use.
    *
-   * @default none is kept
+   * @default none is reserved
    */
   readonly reservedConcurrency?: number;
 }
 
-/** What every function that a queue feeds has. */
+/** Options of every function that receives messages from a queue. */
 export interface QueuedFunctionProps extends FunctionProps {
   /**
-   * Runs at the same time that the queue starts, at most; 2 or more.
+   * Most runs that the queue starts at the same time; 2 or more.
    *
    * @default 10; 2 for drills
    */
@@ -224,14 +224,14 @@ export interface QueuedFunctionProps extends FunctionProps {
 /** The function that makes newer snapshots out of older ones and WAL. */
 export interface CompactionProps extends QueuedFunctionProps {
   /**
-   * A new snapshot is made when the WAL since the last is at least this share of it.
+   * A new snapshot is made if the WAL since the last snapshot has at least this share of the snapshot's size.
    *
    * @default 0.5
    */
   readonly ratio?: number;
 
   /**
-   * A new snapshot is made when the last is older than this and there is WAL.
+   * A new snapshot is made if the last one is older than this and there is WAL after it.
    *
    * @default Duration.days(1)
    */
@@ -248,7 +248,7 @@ export interface CompactionProps extends QueuedFunctionProps {
 /** How long the past of each database is kept. */
 export interface RetentionProps {
   /**
-   * Every moment of this time can be restored.
+   * Every moment within this time can be restored.
    *
    * @default Duration.days(7)
    */
@@ -279,10 +279,10 @@ export interface RetentionProps {
   readonly grace?: Duration;
 }
 
-/** The hourly look at all databases, and the function that deletes what retention no longer wants. */
+/** The sweep over all databases, and the function that deletes what retention no longer keeps. */
 export interface SweepProps extends QueuedFunctionProps {
   /**
-   * How often all databases are looked at: their age measured, retention enforced, missed compaction caught up.
+   * How often every database is swept: its age is measured, retention is enforced, missed compaction is made up for.
    *
    * @default Duration.hours(1)
    */
@@ -356,7 +356,7 @@ export interface ReplicationProps {
   /** ARN of a versioned bucket, usually in another region. It needs lifecycle rules of its own. */
   readonly bucketArn: string;
   /**
-   * Key of that bucket, where it has one.
+   * Key that the bucket is encrypted with, if it has one.
    *
    * @default the copy is encrypted by the rules of its bucket
    */
@@ -368,7 +368,7 @@ export interface ReplicationProps {
    */
   readonly storageClass?: StorageClass;
   /**
-   * Whether deletions are copied, too. If not, the copy grows for ever unless its own rules expire it.
+   * Whether deletions are copied, too. If not, the copy grows without limit unless its own rules expire objects.
    *
    * @default true
    */
@@ -384,14 +384,15 @@ export interface AlarmProps {
    */
   readonly enabled?: boolean;
   /**
-   * Told when an alarm goes off, and when it is over.
+   * Gets a message when an alarm goes off, and when it is over.
    *
-   * @default nobody is told; the console shows it
+   * @default no message is sent; the console shows the alarm
    */
   readonly topic?: ITopic;
   /**
-   * The alarm goes off when a backup is older than this. More than five minutes: an idle shipper says no more often
-   * that it is alive. Measured at each sweep. A database that was retired must be removed from the bucket.
+   * The alarm goes off when a backup is older than this. It must be more than five minutes, because an idle
+   * shipper renews its head object only every five minutes. The age is measured at each sweep. Remove a database that
+   * is no longer used from the bucket.
    *
    * @default Duration.minutes(15)
    */

@@ -1,4 +1,4 @@
-/** Restores on demand: called by people, runbooks and CI. */
+/** The restore function, which people, runbooks and CI invoke. */
 import { Construct } from 'constructs';
 import { Databases, RESTORES } from './object-access.ts';
 import type { Settings } from './settings.ts';

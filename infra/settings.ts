@@ -1,4 +1,4 @@
-/** Reads the props: fills in defaults, and refuses what could not work with a message that says what to change. */
+/** Reads the props: fills in defaults, and refuses values that cannot work. The message says what to change. */
 import { Duration, Size, Token } from 'aws-cdk-lib';
 import { StorageClass } from 'aws-cdk-lib/aws-s3';
 import type { FunctionProps, QueuedFunctionProps, SqliteBackupProps } from './props.ts';
@@ -40,7 +40,7 @@ export interface Settings {
   readonly namespace: string;
 }
 
-/** Throws a RangeError or TypeError that names the prop, what it is, and what it may be. */
+/** Throws a RangeError or TypeError that names the prop, its value and what is allowed. */
 export function settingsOf(props: SqliteBackupProps): Settings {
   checkBucket(props);
   checkStorage(props);
@@ -86,7 +86,7 @@ export function settingsOf(props: SqliteBackupProps): Settings {
   };
 }
 
-/** A folder or database name that means itself in S3 keys, IAM patterns and URLs. */
+/** A folder or database name without characters that are special in S3 keys, IAM patterns or URLs. */
 const PLAIN = /^[A-Za-z0-9_.=+@-]+(\/[A-Za-z0-9_.=+@-]+)*$/;
 
 function checkedRoot(root: string): string {
@@ -106,7 +106,7 @@ function checkedRoot(root: string): string {
   return root;
 }
 
-/** A database's name below the root, as grants take it. */
+/** Checks a database's name below the root, as given to grants. */
 export function checkedPrefix(prefix: string): string {
   checkPlain('prefix', prefix);
   return prefix;

@@ -28,10 +28,10 @@ import { allowKey, type FunctionContext } from './worker.ts';
  *     const backup = new SqliteBackup(this, 'Backup');
  *     backup.grantShip(service.taskRole, 'orders');
  *
- * Without props it is a working set. Throws a RangeError or TypeError that names the prop where one cannot work.
+ * Every prop is optional. Throws a RangeError or TypeError that names the prop if its value cannot work.
  */
 export class SqliteBackup extends Construct {
-  /** The bucket that holds the replicas: the one that was made, or the one that was given. */
+  /** The bucket that holds the replicas: a new one, or the one from the props. */
   readonly bucket: IBucket;
   /** Its dead-letter queue is `compactionQueue.deadLetterQueue`. */
   readonly compactionQueue: IQueue;
@@ -41,9 +41,9 @@ export class SqliteBackup extends Construct {
   readonly retainFunction: IFunction;
   /** Restores a database into the bucket. See {@link SqliteBackup.grantInvokeRestore}. */
   readonly restoreFunction: IFunction;
-  /** Restores databases for proof, and keeps nothing but the evidence. */
+  /** Restores databases to prove that it works, and keeps only the evidence. */
   readonly drillFunction: IFunction;
-  /** Undefined where alarms are not enabled. */
+  /** Undefined if alarms are switched off. */
   readonly alarms: SqliteBackupAlarms | undefined;
   /** Undefined if the dashboard is switched off. */
   readonly dashboard: Dashboard | undefined;
@@ -96,15 +96,15 @@ export class SqliteBackup extends Construct {
     if (props.outputs ?? true) printOutputs(this, this.bucket, root, this.restoreFunction);
   }
 
-  /** What a shipper takes as `replica` for the database at `database`, below the root. */
+  /** The `replica` option of a shipper for the database at `database`, below the root. */
   replicaUrl(database: string): string {
     return replicaUrl(this, this.bucket, this.#root, database);
   }
 
   /**
    * Lets `grantee` ship the database at `database` (below the root), or all of them: create snapshots and WAL, write
-   * claim and head, and read. It can delete nothing, and replace nothing but claim and head. Roles of this account only:
-   * other accounts need a statement in the bucket's policy, too.
+   * claim and head, and read. It cannot delete anything, and can replace only claim and head. This is enough for
+   * roles of this account; other accounts also need a statement in the bucket's policy.
    */
   grantShip(grantee: IGrantable, database?: string): Grant {
     const databases = new Databases(this.bucket, this.#root, database);
@@ -118,7 +118,9 @@ export class SqliteBackup extends Construct {
     ]);
   }
 
-  /** Lets `grantee` read the backups of the database at `database` (below the root), or all of them, and nothing else. */
+  /**
+   * Lets `grantee` read the backups of the database at `database` (below the root), or all of them, and nothing else.
+   */
   grantRestore(grantee: IGrantable, database?: string): Grant {
     const databases = new Databases(this.bucket, this.#root, database);
     allowKey(this.bucket.encryptionKey, grantee, 'read');
@@ -126,8 +128,8 @@ export class SqliteBackup extends Construct {
   }
 
   /**
-   * Lets `grantee` call the restore function, and so have any database restored. The link in its answer is all that is
-   * needed to fetch the file.
+   * Lets `grantee` invoke the restore function, which restores any database. The link in its answer is enough to fetch
+   * the file.
    */
   grantInvokeRestore(grantee: IGrantable): Grant {
     return Grant.addToPrincipal({

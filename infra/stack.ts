@@ -1,4 +1,4 @@
-/** A stack with nothing but a backup in it, and an address that its alarms are sent to. */
+/** A stack that holds only a backup, and mails its alarms to an address. */
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
@@ -20,9 +20,8 @@ export interface SqliteBackupStackProps extends StackProps {
 }
 
 /**
- * A stack that holds one {@link SqliteBackup}, and mails its alarms. Throws a TypeError if `alarmEmail` is no address,
- * or
- * is set together with `backup.alarms.topic`.
+ * A stack that holds one {@link SqliteBackup}, and mails its alarms. Throws a TypeError if `alarmEmail` is not an
+ * address, or is set together with `backup.alarms.topic`.
  */
 export class SqliteBackupStack extends Stack {
   /** The backup in this stack. */
@@ -49,7 +48,7 @@ export class SqliteBackupStack extends Stack {
     }
     // No key: alarms cannot be sent to a topic that the AWS-managed key encrypts, and they hold no data.
     const topic = new Topic(this, 'AlarmTopic', { enforceSSL: true });
-    // A policy of its own takes the place of the one that let this account's alarms publish.
+    // This policy replaces the default one, which let this account's alarms publish.
     topic.addToResourcePolicy(
       new PolicyStatement({
         sid: 'AlarmsOfThisAccount',

@@ -1,4 +1,7 @@
-/** The sweep: by the clock, over all databases, one message each: retention, age, compaction that events missed. */
+/**
+ * The sweep: on a schedule, one message for each database. It enforces retention, measures the age and makes up for
+ * missed compaction.
+ */
 import { Duration } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';

@@ -13,7 +13,7 @@ export interface TimerProps {
   readonly input: Readonly<Record<string, string>>;
   readonly description: string;
   readonly enabled: boolean;
-  /** Where calls go that could not be delivered. */
+  /** The queue for calls that could not be delivered. */
   readonly failures: WorkQueue;
 }
 
@@ -49,7 +49,7 @@ export class Timer extends Construct {
       enabled,
       schedule: ScheduleExpression.rate(every),
       target: new LambdaInvoke(worker.function, {
-        role: role.withoutPolicyUpdates(), // it would be given every version of the function, too
+        role: role.withoutPolicyUpdates(), // otherwise CDK would also grant every version of the function
         deadLetterQueue: failures.deadLetters,
         retryAttempts: 5,
         maxEventAge: every.toDays({ integral: false }) > 1 ? Duration.days(1) : every,

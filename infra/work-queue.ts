@@ -4,7 +4,7 @@ import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { QueuedSettings } from './settings.ts';
 
-/** A message that a crashed run held comes back after so many timeouts of the function, as Lambda advises. */
+/** A message that a crashed run held comes back after this many timeouts of the function, as Lambda recommends. */
 const VISIBILITY = 6;
 
 export interface WorkQueueProps {

@@ -34,7 +34,7 @@ export interface WorkerProps {
   readonly environment?: Readonly<Record<string, string>>;
   readonly permissions: readonly PolicyStatement[];
   readonly disk?: Size;
-  /** Where events go that were sent without waiting for an answer and failed every time. */
+  /** The queue for asynchronous invocations that failed every time. */
   readonly failures?: WorkQueue;
 }
 

@@ -1,4 +1,4 @@
-/** Which databases and replicas a fleet has already, so that no two of its shippers meet at one. */
+/** The databases and replicas that a fleet already has, so that no two of its shippers use the same one. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import type { Settings } from './options.ts';
 
 interface Place {
   readonly settings: Settings;
-  /** Where the database really lies. */
+  /** The database's path with all links followed. */
   readonly path: string;
   /** Device and inode, so that hard links are seen; undefined while the file does not exist. */
   readonly file: string | undefined;
@@ -19,7 +19,7 @@ interface Place {
 export class FleetPlaces {
   readonly #taken = new Map<string, Place>();
 
-  /** Throws `refused` and names both when another database of the fleet is in the way. */
+  /** Throws `refused` if another database of the fleet uses one of these places. The message names both. */
   take(settings: Settings): void {
     const path = followLinks(settings.database);
     const place = { settings, path, file: fileOf(settings.database), replica: replicaOf(settings.replica) };
@@ -73,7 +73,7 @@ function fileOf(path: string): string | undefined {
   return found && `${found.dev}:${found.ino}`;
 }
 
-/** The place alone, without what only says how to get there; undefined for a store in memory, which nobody shares. */
+/** The place alone, without options such as the region. Undefined for a store in memory, which is never shared. */
 function replicaOf(url: string): string | undefined {
   const bucket = bucketOf(url);
   if (bucket !== undefined) {

@@ -10,10 +10,10 @@ import { settle, type ShipperOptions } from './options.ts';
 import type { PlainError, ShipperEvent, ShipperStatus } from './protocol.ts';
 import { shipperBy, type Shipper } from './shipper.ts';
 
-/** What holds for every database of the fleet that says nothing else. */
+/** Options for every database of the fleet. Options given to `add()` take precedence. */
 export type FleetOptions = Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'>;
 
-/** Every event of every shipper, and which one it is of; and what a followed folder brings. */
+/** Every event of every shipper, with the shipper; and what happens in followed folders. */
 export type FleetEvents = {
   readonly [T in ShipperEvent['type']]: [event: Extract<ShipperEvent, { readonly type: T }>, shipper: Shipper];
 } & {
@@ -23,7 +23,7 @@ export type FleetEvents = {
   readonly added: [shipper: Shipper];
   /** A database is no longer shipped. */
   readonly removed: [shipper: Shipper];
-  /** A file of a followed folder is not shipped; it is tried again. Told when the reason is a new one. */
+  /** A file of a followed folder is not shipped; it is tried again. Emitted if the reason is a new one. */
   readonly refused: [
     refusal: {
       /** The file's path, absolute. */
@@ -45,7 +45,7 @@ export type FleetEvents = {
  * await fleet.stop();
  * ```
  *
- * Each database has a {@link Shipper} of its own: one that fails or is fenced disturbs no other.
+ * Each database has a {@link Shipper} of its own: one that fails or is fenced does not disturb the others.
  */
 export class Fleet extends EventEmitter<FleetEvents> {
   readonly #defaults: FleetOptions;
@@ -56,7 +56,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
   readonly #folders = new Set<FolderWatch>();
   #stopping: Promise<void> | undefined;
 
-  /** Throws a TypeError or RangeError that names the option when one is wrong; touches nothing yet. */
+  /** Checks the options and touches nothing yet. Throws a TypeError or RangeError that names the wrong option. */
   constructor(options: FleetOptions = {}) {
     super();
     for (const name of ['database', 'replica', 'stateFolder']) {
@@ -82,9 +82,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   /**
-   * Starts to ship one more database; see {@link Shipper.start} for what it waits for and when it rejects. Also
-   * `refused` when the fleet has this file (SAME_DATABASE) or a replica in that place (SAME_REPLICA) already.
-   * After a rejection the fleet does not have the database.
+   * Starts to ship one more database; see {@link Shipper.start} for what it waits for and when it rejects. It
+   * also rejects (`refused`) if the fleet already has this file (SAME_DATABASE) or a replica in that place
+   * (SAME_REPLICA). After a rejection the fleet does not have the database.
    */
   async add(options: ShipperOptions): Promise<Shipper> {
     if (this.#stopping !== undefined) throw new SeawallError('refused', 'STOPPED', 'the fleet was stopped');
@@ -108,7 +108,7 @@ export class Fleet extends EventEmitter<FleetEvents> {
     return shipper;
   }
 
-  /** Ships what is committed of this database and lets it go; see {@link Shipper.stop}. Others go on. */
+  /** Ships what is committed of this database, then removes it; see {@link Shipper.stop}. The other databases go on. */
   async remove(database: string): Promise<void> {
     const shipper = this.get(database);
     if (shipper === undefined) throw new SeawallError('missing', 'NOT_IN_FLEET', `the fleet does not ship ${database}`);
@@ -121,8 +121,9 @@ export class Fleet extends EventEmitter<FleetEvents> {
   }
 
   /**
-   * Ships every database that a pattern leads to, now and later: new files are added, and those that are gone are
-   * removed. Resolves when all files that are there now are shipped or refused; those are told by the event `refused`.
+   * Ships every database that matches a pattern, now and later: new files are added, and those that are gone are
+   * removed. Resolves when every file that exists now is shipped or refused. The event `refused` names the refused
+   * ones.
    */
   async follow(options: FolderOptions): Promise<void> {
     if (this.#stopping !== undefined) throw new SeawallError('refused', 'STOPPED', 'the fleet was stopped');
@@ -139,12 +140,15 @@ export class Fleet extends EventEmitter<FleetEvents> {
     await folder.start();
   }
 
-  /** How each database is. */
+  /** The status of each database. */
   async status(): Promise<ShipperStatus[]> {
     return Promise.all(this.shippers.map((shipper) => shipper.status()));
   }
 
-  /** Ships what is committed of all databases and ends the helper. Rejects with what the shippers reject with. */
+  /**
+   * Ships what is committed of all databases and ends the helper. Rejects with the error of the shipper that failed, or
+   * with an AggregateError if several did.
+   */
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       await Promise.all([...this.#folders].map((folder) => folder.stop()));

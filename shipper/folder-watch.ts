@@ -1,4 +1,4 @@
-/** Follows a pattern of files for a fleet: adds what comes and removes what goes. */
+/** Follows a pattern of files for a fleet: adds new files and removes those that are gone. */
 import { statSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { basename, extname, relative, resolve, sep } from 'node:path';
@@ -8,16 +8,16 @@ import type { ShipperOptions } from './options.ts';
 import { toPlain } from './plain-error.ts';
 import type { PlainError } from './protocol.ts';
 
-/** Which files {@link Fleet.follow} ships, where to, and the options of their shippers. */
+/** Which files {@link Fleet.follow} ships, to which replicas, and the options of their shippers. */
 export interface FolderOptions extends Omit<ShipperOptions, 'database' | 'replica' | 'stateFolder'> {
-  /** Which files: a path with `*`, `?`, `[…]`, `{a,b}` or `**` in it. */
+  /** The files: a path with `*`, `?`, `[…]`, `{a,b}` or `**` in it. */
   readonly pattern: string;
   /**
-   * Where each goes: a URL or path with `{name}` (the file's name without its ending) or `{path}` (its path from the
-   * pattern's first wildcard on, without the ending) in it, or a function of the database's path.
+   * The replica of each: a URL or path with `{name}` (the file's name without its ending) or `{path}` (its path from
+   * the pattern's first wildcard on, without the ending) in it, or a function of the database's path.
    */
   readonly replica: string | ((database: string) => string);
-  /** How often to look for files that came or went. Default '5s'. */
+  /** How often to look for new files and for files that are gone. Default '5s'. */
   readonly every?: string | number;
 }
 
@@ -26,7 +26,7 @@ const AT_A_TIME = 8;
 /** What SQLite and the shipper keep beside databases. */
 const BESIDE = /(-wal|-shm|-journal)$|(^|\/)\.[^/]*$|-seawall(\/|$)/;
 
-/** What a followed folder does to its fleet. */
+/** The fleet, as a followed folder uses it. */
 export interface FollowedBy {
   add(options: ShipperOptions): Promise<unknown>;
   remove(database: string): Promise<void>;
@@ -42,15 +42,15 @@ export class FolderWatch {
   readonly #every: number;
   readonly #options: Omit<ShipperOptions, 'database' | 'replica'>;
   readonly #added = new Set<string>();
-  /** Not there at the last look; a file that is being put in place of another may be away for a moment. */
+  /** Files that the last look did not find. A file that is being replaced may be missing for a moment. */
   #missed = new Set<string>();
-  /** Why files are not shipped, and how many looks to let pass before the next try. */
+  /** Why files are not shipped, and how many looks to skip before the next attempt. */
   readonly #refused = new Map<string, { readonly code: string; readonly pause: number; left: number }>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  /** Throws a TypeError or RangeError when an option is wrong. */
+  /** Throws a TypeError or RangeError if an option is wrong. */
   constructor(fleet: FollowedBy, { pattern, replica, every = '5s', ...options }: FolderOptions) {
     if (typeof pattern !== 'string' || !hasWildcard(pattern)) {
       throw new TypeError(`pattern must be a path with a wildcard such as *.db, not ${JSON.stringify(pattern)}`);
@@ -75,7 +75,7 @@ export class FolderWatch {
     this.#plan();
   }
 
-  /** Looks no more; what was added stays. */
+  /** Stops looking. Databases that were added stay. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -134,7 +134,7 @@ export class FolderWatch {
     try {
       if (this.#fleet.has(database)) await this.#fleet.remove(database);
     } catch (error) {
-      // That there is no database to ship to the end is what is expected here.
+      // The database is gone, so its shipper is expected to fail at shipping the rest.
       if (error instanceof SeawallError && error.code === 'STOPPED_WAITING') return;
       this.#fleet.refused({ database, error: toPlain(error) });
     }

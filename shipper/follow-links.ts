@@ -1,7 +1,7 @@
 import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
-/** Where a path leads to; the file itself need not be there. */
+/** The path with all symbolic links followed. The file itself need not exist. */
 export function followLinks(path: string): string {
   try {
     return realpathSync(path);

@@ -1,4 +1,4 @@
-/** One helper process as the app sees it: starts it, asks it, hears its events, notices its end. */
+/** One helper process as the app sees it: starts it, sends it requests, receives its events and notices its end. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -12,7 +12,7 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-/** The helper is gone; what was asked of it has no answer. */
+/** The helper ended before it answered. */
 export class HelperEnded extends SeawallError {
   /** Such as 'ended with SIGKILL'. */
   readonly how: string;
@@ -24,8 +24,8 @@ export class HelperEnded extends SeawallError {
 
 const KEPT_STDERR = 4096;
 /**
- * Most of what the helper allocates dies at once: a large young generation would only cost memory (some 100 MB), and so
- * would garbage that is left to wait (some 25 MB with 100 databases).
+ * Most of what the helper allocates becomes garbage at once. A large young generation would only cost memory (some
+ * 100 MB), and so would late collection (some 25 MB with 100 databases).
  */
 const HELPER_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
 
@@ -40,8 +40,8 @@ export class HelperProcess {
   #ended: HelperEnded | undefined;
 
   /**
-   * `onExit` is told once, when the process is gone. Nothing else counts as its end: a helper that is stopped or slow
-   * still holds the database, and two would be one too many.
+   * `onExit` is called once, when the process is gone. Nothing else counts as its end: a helper that is stopped or slow
+   * still holds the database, and two helpers must never hold it.
    */
   constructor(onEvent: (shipment: number, event: ShipperEvent) => void, onExit: (error: HelperEnded) => void) {
     this.#onEvent = onEvent;
@@ -93,14 +93,17 @@ export class HelperProcess {
     return this.#child.pid;
   }
 
-  /** Asks the helper and waits for its answer; the app's process stays alive meanwhile. Rejects with {@link HelperEnded}. */
+  /**
+   * Asks the helper and waits for its answer; the app's process stays alive meanwhile. Rejects with {@link
+   * HelperEnded}.
+   */
   ask(shipment: number, request: Request): Promise<unknown> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = ++this.#asked;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
       this.#keepAlive();
-      // What cannot be sent is answered by the end of the process.
+      // If the request cannot be sent, the end of the process rejects it.
       if (this.#child.connected) this.#child.send({ ...request, id, shipment }, () => undefined);
     });
   }
@@ -139,10 +142,13 @@ export class HelperProcess {
     settle(pending);
   }
 
-  /** The helper alone does not keep the app running; a question that waits for its answer, or for its end, does. */
+  /**
+   * The helper alone does not keep the app running. A request that waits for its answer does, and so does waiting for
+   * the end.
+   */
   #keepAlive(): void {
     const { channel, stderr } = this.#child;
-    // The end of the process is told after that of the channel and of its output.
+    // Node reports the end of the process after the end of its channel and output.
     const handles = [this.#child, channel, stderr as { ref?: () => void; unref?: () => void } | null];
     for (const handle of handles) {
       if (this.#pending.size > 0 || this.#ending) handle?.ref?.();

@@ -41,7 +41,7 @@ export class HelperSupervisor {
     return this.#process?.pid;
   }
 
-  /** Adds a shipment, and starts a helper where none runs and none is about to. Answers the shipment's number. */
+  /** Adds a shipment, and starts a helper if none runs and none is about to. Returns the shipment's number. */
   add(shipment: HelperClient): number {
     const number = ++this.#added;
     if (this.#process === undefined && this.#timer === undefined) this.#start();
@@ -49,7 +49,7 @@ export class HelperSupervisor {
     return number;
   }
 
-  /** Takes a shipment away. After the last one the helper ends; resolves when it is gone. */
+  /** Removes a shipment. After the last one the helper ends. Resolves when it is gone. */
   async leave(number: number): Promise<void> {
     if (!this.#shipments.delete(number) || this.#shipments.size > 0) return;
     clearTimeout(this.#timer);
@@ -60,7 +60,7 @@ export class HelperSupervisor {
     await process?.end();
   }
 
-  /** Asks the helper. Rejects with {@link HelperEnded} when it ends before it answers, or there is none. */
+  /** Sends the helper a request. Rejects with {@link HelperEnded} if it ends before it answers, or if there is none. */
   ask(number: number, request: Request): Promise<unknown> {
     return this.#process?.ask(number, request) ?? Promise.reject(new HelperEnded('is not running'));
   }

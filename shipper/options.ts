@@ -9,40 +9,43 @@ import { parseDuration, parseSize } from '../replica/terms/units.ts';
 export interface ShipperOptions {
   /** Path of the SQLite database. */
   readonly database: string;
-  /** Where the backup goes: `s3://bucket/prefix?region=…`, `file:///path`, or a path. */
+  /** The replica, which the backup is written to: `s3://bucket/prefix?region=…`, `file:///path`, or a path. */
   readonly replica: string;
   /**
    * What `start()` does when the database file does not exist: `if-missing` restores the latest state first, or makes
-   * an empty database where the replica is empty too; `never` refuses to start. Default `never`.
+   * an empty database if the replica is empty too; `never` refuses to start. Default `never`.
    */
   readonly restore?: 'if-missing' | 'never';
   /**
-   * What `start()` does when the store cannot be reached though the database is there: `retry` resolves, so that the app
-   * runs, and goes on trying; the backup begins when the store answers. A wrong configuration (no permission, no such
-   * bucket) still rejects if the store says so within three seconds. `reject` (default) rejects.
+   * What `start()` does when the store cannot be reached though the database is there: `retry` resolves, so that the
+   * app runs, and goes on trying; the backup begins when the store answers. A wrong configuration (no permission, no
+   * such bucket) still rejects if the store says so within three seconds. `reject` (default) rejects.
    */
   readonly whenUnreachable?: 'retry' | 'reject';
   /** Switches a database in another journal mode to WAL at start. Default false: such a database is refused. */
   readonly enableWal?: boolean;
   /**
-   * Ships a database from a file system that looks like a network's (NFS, SMB, FUSE and others), where SQLite's WAL mode
-   * works only if all processes run on one machine and share memory and locks. Default false: it is refused.
+   * Ships a database from a file system that looks like a network's (NFS, SMB, FUSE and others), where SQLite's WAL
+   * mode works only if all processes run on one machine and share memory and locks. Default false: it is refused.
    */
   readonly allowNetworkFileSystem?: boolean;
-  /** How long a commit waits at most before its upload begins. Smaller loses less in a disaster, and costs more PUTs. Default '1s'. */
+  /**
+   * The longest time a commit waits before its upload begins. Smaller loses less in a disaster, and costs more PUTs.
+   * Default '1s'.
+   */
   readonly syncInterval?: string | number;
   /** WAL not yet copied into the database file at which the shipper copies it, blocking nobody. Default '4MiB'. */
   readonly checkpointAt?: string | number;
   /**
-   * WAL length at which the shipper ends an index at once, under the write lock, for milliseconds; from 500 frames on it
-   * ends with the next upload. Default '16MiB'.
+   * WAL length at which the shipper ends an index at once, under the write lock, for milliseconds; from 500 frames on
+   * it ends with the next upload. Default '16MiB'.
    */
   readonly sealAt?: string | number;
   /** Age at which an index is ended, so that compaction can use it. Default '1h'. */
   readonly sealInterval?: string | number;
   /** Size of the WAL file on disk at which it is truncated. Default '500MB'. */
   readonly shrinkAt?: string | number;
-  /** Raw bytes of one segment, at most; larger transactions take several. Default '4MiB'. */
+  /** Most raw bytes of one segment; a larger transaction takes several. Default '4MiB'. */
   readonly segmentSize?: string | number;
   /** Disk that captured segments may take while the store is away. Beyond it they are dropped. Default '1GiB'. */
   readonly stagingLimit?: string | number;
@@ -60,7 +63,7 @@ export interface ShipperOptions {
   readonly stateFolder?: string;
 }
 
-/** Everything decided: paths absolute, durations in milliseconds, sizes in bytes. */
+/** The options with defaults filled in: paths absolute, durations in milliseconds, sizes in bytes. */
 export interface Settings {
   readonly database: string;
   readonly replica: string;
@@ -104,7 +107,7 @@ const DEFAULTS = {
 
 const KNOWN = new Set(['database', 'replica', 'stateFolder', ...Object.keys(DEFAULTS)]);
 
-/** Throws a TypeError or RangeError that names the option, its value and what it may be. */
+/** Throws a TypeError or RangeError that names the option, its value and what is allowed. */
 export function settle(options: ShipperOptions): Settings {
   if (typeof options !== 'object') throw new TypeError('options must be an object with at least database and replica');
   for (const name of Object.keys(options)) {

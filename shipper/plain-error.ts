@@ -1,4 +1,4 @@
-/** Errors on their way between processes: kind, code and facts survive; stacks do not. */
+/** Errors that cross between processes: they keep kind, code and facts, and lose the stack. */
 import { SeawallError } from '../replica/terms/errors.ts';
 import type { PlainError } from './protocol.ts';
 

@@ -24,13 +24,13 @@ export type ShipperState =
   | 'failed'
   | 'stopped';
 
-/** How a shipper is, at one moment. */
+/** The status of a shipper at one moment. */
 export interface ShipperStatus {
   /** What it is doing. */
   readonly state: ShipperState;
   /** The database's path, absolute. */
   readonly database: string;
-  /** Where the backup goes, as the options say it. */
+  /** The replica, as given in the options. */
   readonly replica: string;
   /** The generation that is written, sixteen hex digits. */
   readonly generation?: string;
@@ -47,8 +47,8 @@ export interface ShipperStatus {
   /** Commits are waiting to be uploaded. */
   readonly behind: boolean;
   /**
-   * Everything committed so many milliseconds ago is in the replica; 0 if nothing waits. Absent while nothing is known to
-   * be in it.
+   * Everything committed so many milliseconds ago is in the replica; 0 if nothing waits. Absent while nothing is known
+   * to be in it.
    */
   readonly lag?: number;
   /** Bytes of captured segments that wait for the store. */
@@ -57,9 +57,9 @@ export interface ShipperStatus {
   readonly lost?: LossCause;
   /** What keeps the WAL from being ended. */
   readonly blockedBy?: Blocker;
-  /** What went wrong last; absent when all is well. */
+  /** What went wrong last; absent if all is well. */
   readonly problem?: PlainError;
-  /** Since when the present problem lasts, milliseconds since 1970. */
+  /** When the present problem began, milliseconds since 1970. */
   readonly problemSince?: number;
   /** Segments uploaded since the helper process started. */
   readonly segments: number;
@@ -81,11 +81,11 @@ export interface PlainError {
   readonly code: string;
   /** What went wrong, for people. */
   readonly message: string;
-  /** Where it went wrong, for programs. */
+  /** Key, position and the like, for programs. */
   readonly facts?: ErrorFacts;
 }
 
-/** What a shipper tells while it works. `type` says what happened. */
+/** An event of a shipper. `type` says what happened. */
 export type ShipperEvent =
   | {
       readonly type: 'state';
@@ -181,7 +181,7 @@ export type ShipperEvent =
       /** The same for people. */
       readonly message: string;
     }
-  /** What failed before succeeded. */
+  /** What failed before has now succeeded. */
   | {
       readonly type: 'recovered';
       /** Failures in a row before. */
@@ -208,7 +208,7 @@ export type ShipperEvent =
   | {
       readonly type: 'helper';
       readonly change: 'restarted';
-      /** How the former one ended. */
+      /** How the previous helper ended. */
       readonly how: string;
       /** Helpers that ended in a row before. */
       readonly attempt: number;

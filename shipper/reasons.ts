@@ -29,7 +29,7 @@ export type LossCause =
   | 'replica-lost'
   /** The claim in the bucket cannot be read. Find out who writes to the replica. */
   | 'claim-damaged'
-  /** A former shipper wrote where this one writes next. Nothing to do if it has ended; else stop it. */
+  /** A former shipper wrote the object that this one writes next. Stop it unless it has ended. */
   | 'contested';
 
 /** What made the shipper resume a generation or begin one. */

@@ -1,4 +1,4 @@
-/** The handle an app holds of one database that is shipped. */
+/** An app's handle on one database that is shipped. */
 import { EventEmitter } from 'node:events';
 import { SeawallError } from '../replica/terms/errors.ts';
 import { DefaultWarnings } from './default-warnings.ts';
@@ -21,7 +21,7 @@ export type ShipperEvents = {
 /** How long `health()` waits for the helper, milliseconds. */
 const HEALTH_PATIENCE = 900;
 
-/** A shipper whose helper process is the supervisor's, as all shippers of a fleet have it. Not for apps. */
+/** Makes a shipper that uses this supervisor's helper process, as all shippers of a fleet do. Internal. */
 export let shipperBy: (supervisor: HelperSupervisor, options: ShipperOptions) => Shipper;
 
 /**
@@ -65,7 +65,7 @@ export class Shipper extends EventEmitter<ShipperEvents> {
     return this.#settings.database;
   }
 
-  /** Where the backup goes, as the options say it. */
+  /** The replica, as given in the options. */
   get replica(): string {
     return this.#settings.replica;
   }
@@ -79,8 +79,8 @@ export class Shipper extends EventEmitter<ShipperEvents> {
    * Starts shipping. Resolves when the database is safe in the replica as it is now; with `restore: 'if-missing'`,
    * after a missing database was restored, so open the database after this.
    *
-   * Rejects when the database cannot be followed (`refused`, `local`, `missing`) or the store cannot be used
-   * (`denied`, `unreachable`); nothing runs then.
+   * Rejects if the database cannot be followed (`refused`, `local`, `missing`) or the store cannot be used
+   * (`denied`, `unreachable`). After a rejection nothing runs.
    */
   async start(): Promise<void> {
     if (this.#shipment !== undefined) throw new SeawallError('refused', 'STARTED', 'the shipper has started already');
@@ -99,27 +99,27 @@ export class Shipper extends EventEmitter<ShipperEvents> {
 
   /**
    * Resolves when everything that any connection of any process committed before the call is in the replica.
-   * Waits out an outage of the store, and a helper that was killed; rejects when shipping ends before (fenced, failed,
-   * stopped).
+   * Waits until an outage of the store is over, and until a killed helper is replaced. Rejects if shipping ends first
+   * (fenced, failed, stopped).
    */
   async sync(): Promise<Synced> {
     return (await this.#need().ask({ ask: 'sync' })) as Synced;
   }
 
   /**
-   * Resolves when everything that any connection of any process committed before the call is in the replica, as `sync()`
-   * does, but asks for no upload of its own: the next one, at most `syncInterval` away, answers all who wait. So any
-   * number of requests at once cost one PUT an interval. Rejects as `sync()` does.
+   * Resolves when everything that any connection of any process committed before the call is in the replica, as
+   * `sync()` does, but asks for no upload of its own: the next one, at most `syncInterval` away, answers all who wait.
+   * So any number of requests at once cost one PUT an interval. Rejects as `sync()` does.
    */
   async durable(): Promise<Synced> {
     return (await this.#need().ask({ ask: 'durable' })) as Synced;
   }
 
   /**
-   * Tells within a second whether the backup is fresh: everything committed more than `maxLag` ago (milliseconds or text,
-   * default '30s') is in the replica. That another shipper took the replica over is known within a `heartbeat`, and at
-   * each `sync()` and `durable()`. Never rejects, whatever the store or the helper does, also before `start()` and
-   * after `stop()`; a `maxLag` that is no duration is a TypeError.
+   * Tells within a second whether the backup is fresh: everything committed more than `maxLag` ago (milliseconds or
+   * text, default '30s') is in the replica. If another shipper took the replica over, it is known within a `heartbeat`,
+   * and at each `sync()` and `durable()`. Never rejects, whatever the store or the helper does, also before `start()`
+   * and after `stop()`; a `maxLag` that is not a duration is a TypeError.
    */
   async health({ maxLag = '30s' }: { readonly maxLag?: string | number } = {}): Promise<Health> {
     const most = parseDuration(maxLag, 'maxLag');
@@ -128,26 +128,29 @@ export class Shipper extends EventEmitter<ShipperEvents> {
 
   /**
    * Ends the app on SIGTERM and SIGINT: awaits `before` (close the server and the database there), then {@link stop},
-   * then ends the process by the same signal. See {@link StopOnSignalsOptions}. Returns what takes the handlers away.
-   * Throws `refused` (NOT_MAIN_THREAD) in a worker thread.
+   * then ends the process by the same signal. See {@link StopOnSignalsOptions}. Returns a function that removes the
+   * handlers. Throws `refused` (NOT_MAIN_THREAD) in a worker thread.
    */
   stopOnSignals(options?: StopOnSignalsOptions): () => void {
     return stopOnSignals(() => this.stop(), options);
   }
 
-  /** Makes a snapshot now, and answers its key. Compaction does this from the bucket; apps seldom need it. */
+  /**
+   * Makes a snapshot now and resolves with its key. Apps seldom need it, because compaction makes snapshots from the
+   * bucket.
+   */
   async snapshot(): Promise<string> {
     return (await this.#need().ask({ ask: 'snapshot' })) as string;
   }
 
-  /** How it is; while the helper is `restarting`, too. */
+  /** The status of the shipper. Also resolves while the helper is `restarting`. */
   async status(): Promise<ShipperStatus> {
     return this.#need().status();
   }
 
   /**
-   * Ships what is committed and ends the helper. Rejects (`unreachable`, STOP_TIMEOUT) when the store did not take it
-   * in `stopTimeout`, or (`local`, HELPER_ENDED) when the helper ended before; nothing is lost then, the next start
+   * Ships what is committed and ends the helper. Rejects (`unreachable`, STOP_TIMEOUT) if the store did not accept
+   * it within `stopTimeout`, or (`local`, HELPER_ENDED) if the helper ended first. Nothing is lost then: the next start
    * ships it.
    */
   async stop(): Promise<void> {

@@ -1,4 +1,4 @@
-/** Ends an app on a signal: what it does itself first, then the shipper, then the process by that same signal. */
+/** Ends an app on a signal: first the app's own work, then the shipper, then the process, by that same signal. */
 import { constants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { SeawallError } from '../replica/terms/errors.ts';
@@ -9,10 +9,10 @@ export interface StopOnSignalsOptions {
   readonly signals?: readonly NodeJS.Signals[];
   /**
    * Called first, with the signal: stop taking requests and close the database here. What it commits is shipped. If it
-   * throws, the shipper is stopped all the same.
+   * throws, the shipper is still stopped.
    */
   readonly before?: (signal: NodeJS.Signals) => unknown;
-  /** Told what `before` or the stop failed with. Default: it is written to stderr. */
+  /** Called with the error if `before` or the stop fails. Default: it is written to stderr. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -24,7 +24,8 @@ const DEAF = 500;
 
 /**
  * On a signal, awaits `before`, then `stop`, and ends the process by the same signal, so that whoever started it sees
- * why it ended. A second signal ends it at once; the helper process ships the rest. Returns what takes the handlers away.
+ * why it ended. A second signal ends it at once; the helper process ships the rest. Returns a function that removes the
+ * handlers.
  *
  * Throws `refused` (NOT_MAIN_THREAD) in a worker thread: signals do not reach it.
  */

@@ -1,4 +1,4 @@
-/** The running account on the terminal: headings, lines, a table, proofs. Colours only where they are wanted. */
+/** The running account on the terminal: headings, lines, a table, proofs. Colours only if they are wanted. */
 import type { Proof } from './proofs.ts';
 
 type Ink = 'bold' | 'dim' | 'green' | 'red';
@@ -60,7 +60,7 @@ export class Account {
     this.line(columns.map(({ width }, i) => (values[i] ?? '').padStart(width)).join('  '));
   }
 
-  /** Something that happened beside the table. */
+  /** An event that is not a row of the table. */
   event(what: string, detail: string): void {
     this.note(`· ${what.padEnd(10)}  ${detail}`);
   }
@@ -88,7 +88,7 @@ export class Account {
   }
 }
 
-/** `6.3 MB`, always with one digit, so that columns stay calm. */
+/** `6.3 MB`, always with one decimal, so that columns stay aligned. */
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
@@ -101,7 +101,7 @@ export function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
-/** `430 ms`, for what takes less than a second. */
+/** `430 ms`, if it took less than a second. */
 export function shortTime(milliseconds: number): string {
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : seconds(milliseconds);
 }

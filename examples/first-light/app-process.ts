@@ -20,7 +20,7 @@ export class AppProcess {
   readonly #open = Promise.withResolvers<Totals>();
   readonly #exited: Promise<void>;
   readonly acknowledgements: Acknowledgement[] = [];
-  /** Committed, as far as the app has told. */
+  /** The commits that the app has reported. */
   totals: Totals = NOTHING;
   segments = 0;
   /** The WAL index of the last segment. */
@@ -42,7 +42,7 @@ export class AppProcess {
     this.#child.on('error', (error) => {
       this.#fail(error);
     });
-    for (const { promise } of [this.#shipping, this.#open]) promise.catch(() => undefined); // told to who asks
+    for (const { promise } of [this.#shipping, this.#open]) promise.catch(() => undefined); // whoever awaits the promise gets the error
   }
 
   get pid(): number {
@@ -54,7 +54,7 @@ export class AppProcess {
     return this.#shipping.promise;
   }
 
-  /** Has the app leave a transaction open; resolves with what was committed before it. Rejects when the app ends. */
+  /** Makes the app leave a transaction open. Resolves with what was committed before it. Rejects if the app ends. */
   open(): Promise<Totals> {
     this.#child.send({ ask: 'leave-open' } satisfies ToApp);
     return this.#open.promise;
@@ -66,7 +66,7 @@ export class AppProcess {
     await this.#exited;
   }
 
-  /** Throws why the app ended, if it did by itself. */
+  /** Throws if the app ended by itself. The message says why. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -126,7 +126,7 @@ function isRunning(pid: number): boolean {
     return false;
   }
   try {
-    // In a container nobody may collect an orphan that has ended: it stays as a zombie.
+    // In a container there may be no init process that reaps orphans: an ended one stays as a zombie.
     return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return process.platform !== 'linux';

@@ -1,6 +1,6 @@
 /**
- * The app: a process with a SQLite database of its own, backed up while it writes. All that a real app would need of
- * Seawall are the lines with `shipper` in them.
+ * The app: a process with a SQLite database of its own, backed up while it writes. A real app would need
+ * only the lines with `shipper` in them.
  *
  *     node app.ts <database> <replica> <places>
  */
@@ -19,7 +19,7 @@ const QUIET = 40;
 
 const leaveOpen = new AbortController();
 process.once('message', () => {
-  leaveOpen.abort(); // there is nothing else that it may be told
+  leaveOpen.abort(); // the parent sends no other message
 });
 process.once('disconnect', () => {
   process.exit(1);
@@ -34,7 +34,7 @@ const writer = new Writer(db, gazetteer);
 const loadAtFirst = Math.floor(gazetteer.length * 0.8);
 for (let loaded = 0; loaded < loadAtFirst; loaded += 2000) writer.load(Math.min(2000, loadAtFirst - loaded));
 
-// Small limits, so that in half a minute happens what otherwise takes a day.
+// Small limits, so that half a minute shows what otherwise takes a day.
 const shipper = new Shipper({ database, replica, syncInterval: '200ms', checkpointAt: '1MiB', sealAt: '4MiB' });
 shipper.on('event', (event) => {
   tell({ tell: 'event', event });
@@ -53,7 +53,7 @@ while (!leaveOpen.signal.aborted) {
   await sleep(PACE);
 }
 
-// Some more commits that nobody waited for, and a transaction that will not end.
+// Some more commits that nobody waits for, and a transaction that does not end.
 for (let i = 0; i < 5; i++) writer.work();
 const { totals } = writer;
 const endless = writer.leaveOpen();

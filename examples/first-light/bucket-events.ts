@@ -1,5 +1,5 @@
 /**
- * What the Lambda functions do on a bucket's events, here for a folder: each completed WAL index wakes compaction and
+ * Does for a folder what the Lambda functions do on a bucket's events: each completed WAL index starts compaction and
  * then retention. An index is complete when the first segment of the next one appears, so only keys that end in
  * `_00000000.wal.lz4` count; S3 would filter its notifications by that suffix.
  */
@@ -19,7 +19,7 @@ export interface BucketEventsOptions {
   readonly bucket: string;
   /** Milliseconds for which every moment is kept. */
   readonly window: number;
-  /** Ends the watch, after what is going on. */
+  /** Ends the watch after its current work. */
   readonly signal: AbortSignal;
   readonly onLook: (state: BucketState) => void;
   readonly onCompacted: (outcome: CompactionOutcome, milliseconds: number) => void;
@@ -66,7 +66,7 @@ async function lookAfter(database: string, options: BucketEventsOptions): Promis
   try {
     const from = performance.now();
     options.onCompacted(await compact(store, { now: Date.now() }), performance.now() - from);
-    // A window of seconds and no grace, to see it happen; real ones are days and hours.
+    // A window of seconds and no grace, so that deletions happen in this run; real values are days and hours.
     options.onRetained(await retain(store, { policy: { window: options.window, grace: 0 }, now: Date.now() }));
   } finally {
     await store.close();

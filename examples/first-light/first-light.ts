@@ -1,4 +1,4 @@
-/** The story, step by step, and what is proven at its end. */
+/** The steps of first light, and what is proven at the end. */
 import Database from 'better-sqlite3';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,16 +25,16 @@ import { proveDatabase, sha256Of, type Expected, type Proof } from './proofs.ts'
 import { makeWorkingFolder } from './working-folder.ts';
 
 export interface FirstLightOptions {
-  /** Where to work: made anew. */
+  /** The folder to work in. It is emptied first. */
   readonly folder: string;
-  /** The folder as people are told it. */
+  /** The folder as printed for people. */
   readonly shown: string;
   readonly places: number;
-  /** How long the app writes, at least. */
+  /** The shortest time that the app writes. */
   readonly seconds: number;
 }
 
-/** What the app's process and the watch over the bucket leave behind for the proofs. */
+/** Results of the app's process and of the bucket watch, for the proofs. */
 interface Life {
   readonly committed: Totals;
   readonly acknowledgements: readonly Acknowledgement[];
@@ -66,8 +66,8 @@ const ROW_EVERY = 2000;
 const HELPER_LIMIT = 60_000;
 
 /**
- * Lives through it all. The account tells what happened and counts the proofs; the answer is commands to try on what
- * is left behind.
+ * Runs all steps. The account prints what happened and counts the proofs. Returns commands to try on the files that
+ * are left.
  */
 export async function firstLight(account: Account, options: FirstLightOptions): Promise<readonly string[]> {
   makeWorkingFolder(options.folder);
@@ -148,7 +148,7 @@ async function live(account: Account, database: string, bucket: string, options:
   }
 }
 
-/** Lets the app write for the time given, and on until compaction and retention have had something to do. */
+/** Lets the app write for the given time, and longer until compaction and retention have had work to do. */
 async function writing(
   account: Account,
   app: AppProcess,
@@ -184,7 +184,7 @@ async function writing(
   }
 }
 
-/** Kills the app in the midst of a transaction; resolves with what was committed when its helper has ended too. */
+/** Kills the app in the middle of a transaction; resolves with what was committed when its helper has ended too. */
 async function powerCut(account: Account, app: AppProcess, helper: number): Promise<Totals> {
   account.heading('The app is killed in mid-write');
   const committed = await app.open();
@@ -202,10 +202,10 @@ async function powerCut(account: Account, app: AppProcess, helper: number): Prom
   return committed;
 }
 
-/** Deletes all there is of the database. Answers the hash of what SQLite itself makes of it before. */
+/** Deletes all files of the database. Returns the hash of the file that SQLite itself recovered before. */
 function lose(account: Account, database: string): string {
   const parts = ['', '-wal', '-shm', '-seawall'].map((suffix) => database + suffix).filter((path) => existsSync(path));
-  // Opening recovers, closing checkpoints: afterwards the file is the committed state, by SQLite's own hand.
+  // Opening recovers and closing checkpoints, so that the file is then the committed state, as SQLite itself writes it.
   new Database(database).close();
   const file = readFileSync(database);
   for (const path of parts) rmSync(path, { recursive: true, force: true });
@@ -248,8 +248,8 @@ async function provePast(account: Account, store: Store, path: string, life: Lif
 }
 
 /**
- * A moment whose WAL retention took must be refused; the nearest state that is left is another one. Unless it is the
- * very same: the last state of an index is also the one that its compaction kept, and that moment can still be had.
+ * A moment whose WAL was deleted by retention must be refused, because the nearest remaining state is another one. The
+ * exception: the last state of an index is also the snapshot of its compaction, so that moment can still be restored.
  */
 async function proveGone(account: Account, store: Store, path: string, life: Life): Promise<void> {
   const { floors } = await loadTimeline(store);
@@ -280,7 +280,7 @@ async function outcomeOfGone(store: Store, path: string, time: string, checksum:
   }
 }
 
-/** An acknowledged moment that must still be kept, from the middle of those. */
+/** The middle one of the acknowledged moments that must still be kept. */
 function pastOf({ acknowledgements, maintenance }: Life): Acknowledgement {
   const kept = acknowledgements.filter(({ moment }) => moment > maintenance.keptSince);
   const past = kept[Math.floor((kept.length - 1) / 2)];

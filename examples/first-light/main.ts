@@ -1,5 +1,5 @@
 /**
- * First light: one database's life with Seawall, from its first backup to its return, in half a minute.
+ * First light: one database with Seawall, from its first backup to its restore, in half a minute.
  *
  *     node examples/first-light/main.ts [--folder first-light] [--places 200000] [--seconds 12]
  *

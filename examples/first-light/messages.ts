@@ -1,4 +1,4 @@
-/** What the app process and the one that watches it say to each other. */
+/** Messages between the app process and the process that watches it. */
 import type { ShipperEvent } from 'seawall';
 import type { Totals } from './journal.ts';
 
@@ -7,7 +7,7 @@ export interface Acknowledgement {
   readonly position: string;
   readonly checksum: string;
   readonly totals: Totals;
-  /** A moment at which this was all there was, milliseconds since 1970. */
+  /** A moment at which exactly this was committed, milliseconds since 1970. */
   readonly moment: number;
 }
 
@@ -16,7 +16,7 @@ export type FromApp =
   | { readonly tell: 'committed'; readonly totals: Totals }
   | { readonly tell: 'acknowledged'; readonly acknowledgement: Acknowledgement }
   | { readonly tell: 'event'; readonly event: ShipperEvent }
-  /** A transaction is open and will stay so; these are the totals committed before it. */
+  /** A transaction is open and stays open; these are the totals committed before it. */
   | { readonly tell: 'open'; readonly totals: Totals };
 
 export interface ToApp {

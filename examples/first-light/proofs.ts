@@ -1,4 +1,4 @@
-/** What is proven of a restored database. Every proof says what it compared, whether it held or not. */
+/** Proofs about a restored database. Every proof says what it compared, whether it holds or not. */
 import Database from 'better-sqlite3';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,12 +12,12 @@ export interface Proof {
 }
 
 export interface Expected {
-  /** The checksum that the shipper took from the live database, and where it is written. */
+  /** The checksum that the shipper took from the live database, and the object that records it. */
   readonly checksum: string;
   readonly recorded: string;
   /** The rows that were committed then. */
   readonly totals: Totals;
-  /** The file as SQLite itself left it, where that is known. */
+  /** The file as SQLite itself left it, if that is known. */
   readonly sha256?: string;
 }
 
@@ -25,7 +25,7 @@ const hasher = await xxhash();
 const LOCK_BYTES = 2 ** 30;
 
 /**
- * The database checksum as docs/FORMAT.md says it, computed here from the file alone, with no code of Seawall's: the
+ * The database checksum of docs/FORMAT.md, computed here from the file alone, without code of Seawall: the
  * XOR of all pages' XXH64, each seeded with its page number, without the page that holds SQLite's lock bytes.
  */
 export function checksumOf(file: Buffer): string {
@@ -43,7 +43,7 @@ export function sha256Of(file: Buffer): string {
   return createHash('sha256').update(file).digest('hex');
 }
 
-/** Proves that the database at `path` is the one expected. Never throws: a proof that cannot be made did not hold. */
+/** Proves that the database at `path` is the one expected. Never throws: a proof that cannot be made does not hold. */
 export function proveDatabase(path: string, expected: Expected): Proof[] {
   const proofs = [
     attempt('checksum', () => {
@@ -104,7 +104,7 @@ function checkIntegrity(path: string): Outcome {
   return orphans === 0 ? held('integrity_check ok, foreign_key_check ok') : failed(`${orphans} rows without parent`);
 }
 
-/** Whether the state is one that was committed, and not a mixture of two. */
+/** Whether the state was committed, rather than a mixture of two states. */
 function checkJournal(path: string): Outcome {
   using connection = new Connection(path);
   const said = journalled(connection.db);

@@ -1,10 +1,10 @@
-/** The folder that first light works in: made anew each time, and never taken from anyone else. */
+/** The folder that first light works in. It is emptied each time, but only if an earlier run made it. */
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MARKER = '.seawall-first-light';
 
-/** Makes an empty folder. One that is there is replaced if an earlier run made it, and otherwise left alone. */
+/** Makes an empty folder. An existing one is replaced if an earlier run made it; otherwise it is left alone. */
 export function makeWorkingFolder(path: string): void {
   const marker = join(path, MARKER);
   if (existsSync(path) && !existsSync(marker) && readdirSync(path).length > 0) {

@@ -66,7 +66,7 @@ export class Writer {
 
   /**
    * Begins a transaction that changes every place, and never ends it: yields after each piece of it. SQLite's cache is
-   * made small first, so that changed pages go into the WAL without their commit.
+   * made small first, so that changed pages are written to the WAL without a commit.
    */
   *leaveOpen(): Generator<void, never> {
     this.#db.pragma('cache_size = 16');

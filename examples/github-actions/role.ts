@@ -1,4 +1,6 @@
-/** The role of the workflows: GitHub says which repository and branch asks, and it may invoke the restore function. */
+/**
+ * The role of the workflows. GitHub's token names the repository and branch; the role may invoke the restore function.
+ */
 import { Stack, type StackProps } from 'aws-cdk-lib';
 import { OidcProviderNative, Role, WebIdentityPrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
@@ -8,8 +10,8 @@ const GITHUB = 'token.actions.githubusercontent.com';
 
 export interface BackupStackProps extends StackProps {
   /**
-   * The `sub` of GitHub's token: `repo:me/app:ref:refs/heads/main`, and `repo:me/app:environment:staging` for jobs of an
-   * environment. Repositories made since July 2026 have numbers in it: `repo:me@123/app@456:…`.
+   * The `sub` of GitHub's token: `repo:me/app:ref:refs/heads/main`, and `repo:me/app:environment:staging` for jobs of
+   * an environment. Repositories made since July 2026 have numbers in it: `repo:me@123/app@456:…`.
    */
   readonly subjects: readonly string[];
 }
@@ -18,7 +20,7 @@ export class BackupStack extends Stack {
   constructor(scope: Construct, id: string, { subjects, ...props }: BackupStackProps) {
     super(scope, id, props);
     const backup = new SqliteBackup(this, 'Backup');
-    // An account has one: where it is there already, OidcProviderNative.fromOidcProviderArn.
+    // An account has only one. If it exists already, use OidcProviderNative.fromOidcProviderArn.
     const github = new OidcProviderNative(this, 'GitHub', {
       url: `https://${GITHUB}`,
       clientIds: ['sts.amazonaws.com'],

@@ -1,4 +1,4 @@
-/** Compacts the databases that a batch of notifications is about. */
+/** Compacts the databases that a batch of notifications names. */
 import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import { compact, type CompactionPolicy } from '../../replica/compaction/compact.ts';
 import { isKind } from '../../replica/terms/errors.ts';
@@ -53,7 +53,7 @@ export async function compactDatabases(records: readonly SQSRecord[], deps: Comp
 
 export type OneDatabaseDeps = Pick<CompactDeps, 'root' | 'policy' | 'memory' | 'now' | 'log' | 'metrics'>;
 
-/** Compacts one database if the policy says so. What is gone by now is no failure. */
+/** Compacts one database if the policy says so. A database that no longer exists is not a failure. */
 export async function compactDatabase(database: string, signal: AbortSignal, deps: OneDatabaseDeps): Promise<void> {
   const { root, policy, memory, now, log, metrics } = deps;
   const store = scoped(stoppable(root, signal), database);

@@ -1,4 +1,4 @@
-/** Lambda's entry: woken through a queue when an index of some database is complete, compacts that database. */
+/** Lambda's entry: compacts a database. S3 invokes it through a queue when an index of the database is complete. */
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import { compactionPolicy } from '../compaction-policy.ts';
 import { openLog, openMetrics, openRoot, overlayMemory, setting } from '../environment.ts';

@@ -1,9 +1,9 @@
-/** S3's notifications, as they arrive in a queue. */
+/** Reads S3's notifications from queue messages. */
 import { parseKey } from '../../replica/terms/layout.ts';
 import { isRecord, parseJson } from '../sqs-event.ts';
 
 export interface Notified {
-  /** Databases in which an index began, each once. */
+  /** Databases in which an index began, without repetitions. */
   readonly databases: readonly string[];
   /** Why other records were passed over. */
   readonly ignored: readonly { readonly key: string; readonly why: string }[];
@@ -12,14 +12,15 @@ export interface Notified {
 const FIRST_SEGMENT = /^(?:(.+)\/)?(generations\/[0-9a-f]{16}\/wal\/[^/]+)$/;
 
 /**
- * Reads one message. Undefined when it is no notification of S3, so that it comes to rest where somebody looks at it.
+ * Reads one message. Returns undefined if it is not a notification of S3: it then ends in the dead-letter queue, and
+ * somebody looks at it.
  *
- * @param root what the keys of databases begin with: empty, or ending with a slash
+ * @param root the prefix of all databases' keys: empty, or ending with a slash
  */
 export function readNotification(body: string, bucket: string, root: string): Notified | undefined {
   const value = parseJson(body);
   if (!isRecord(value)) return undefined;
-  // Sent once, when notifications are set up.
+  // S3 sends it once, when notifications are set up.
   if (value['Event'] === 's3:TestEvent') return { databases: [], ignored: [] };
   if (!Array.isArray(value['Records'])) return undefined;
   const databases = new Set<string>();
@@ -48,7 +49,7 @@ function fieldsOf(
   return key === undefined ? undefined : { event: record['eventName'], bucket: bucket['name'], key };
 }
 
-/** Keys come encoded as in a form, with + for spaces. */
+/** Keys are URL-encoded as in a form: a space is a +. */
 function decoded(key: string): string | undefined {
   try {
     return decodeURIComponent(key.replaceAll('+', ' '));

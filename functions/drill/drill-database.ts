@@ -19,7 +19,10 @@ export interface DrillDeps {
   readonly metrics: Metrics;
 }
 
-/** A drill that fails is on record and in the metrics, and done: only one that could not be run comes again. */
+/**
+ * A drill that fails is recorded and counted, and is then done. Only a drill that could not be run throws, and is
+ * repeated.
+ */
 export async function drillDatabase(database: string, signal: AbortSignal, deps: DrillDeps): Promise<void> {
   const { root, memory, now, random, elapsed, integrity, log, metrics } = deps;
   const store = scoped(stoppable(root, signal), database);

@@ -1,4 +1,4 @@
-/** What one asks of the restore function. */
+/** The payload of the restore function. */
 import { assertKey } from '../../replica/store/keys.ts';
 import { formatTime, parseTarget, type Target } from '../../replica/terms/target.ts';
 import { badInput } from '../failure.ts';
@@ -8,7 +8,7 @@ export interface RestoreRequest {
   /** Below the root; '' for a replica that is the root itself. */
   readonly database: string;
   readonly at: Target;
-  /** Key in the bucket; undefined for one of the function's choice. */
+  /** Key in the bucket; undefined if the function chooses it. */
   readonly target: string | undefined;
   readonly verify: 'checksum' | 'integrity';
   readonly dryRun: boolean;
@@ -17,9 +17,9 @@ export interface RestoreRequest {
 const FIELDS = ['database', 'at', 'target', 'verify', 'dryRun'] as const;
 
 /**
- * Reads the invocation's payload. Throws a failure of kind `input` that names the field, what it holds and what it may.
+ * Reads the invocation's payload. Throws a failure of kind `input` that names the field, its value and what is allowed.
  *
- * @param restores what keys of restored databases begin with
+ * @param restores the prefix of the keys of restored databases
  */
 export function parseRequest(event: unknown, restores: string, now: number): RestoreRequest {
   if (!isRecord(event)) {

@@ -16,9 +16,9 @@ import { ScratchCopy } from './scratch-copy.ts';
 import { parseRequest, type RestoreRequest } from './request.ts';
 
 export interface RestoreDeps {
-  /** Where the databases are. */
+  /** The store that holds the databases. */
   readonly root: Store;
-  /** Where restored ones go: the bucket from its top. */
+  /** The store that restored files are written to: the whole bucket. */
   readonly target: Store;
   readonly bucket: string;
   /** What keys of restored databases begin with; ends with a slash. */
@@ -62,11 +62,11 @@ export interface RestorePlanAnswer {
   readonly segments: number;
   /** Stored bytes to be read. */
   readonly reads: number;
-  /** What will prove it. */
+  /** What the restored file will be proven by. */
   readonly proof: Proof;
 }
 
-/** Throws FunctionFailure: of kind `input` for a payload that is not right, else of the kind of what went wrong. */
+/** Throws FunctionFailure: of kind `input` if the payload is wrong, otherwise of the kind of the error. */
 export async function restoreDatabase(event: unknown, deps: RestoreDeps): Promise<RestoreAnswer | RestorePlanAnswer> {
   using deadline = new Deadline(deps.remaining, deps.margin);
   try {
@@ -112,7 +112,10 @@ async function answerTo(
   return { dryRun: false, ...facts, url: await deps.presign(key) };
 }
 
-/** Also written to the function's disk on the way, and let into the bucket only after SQLite's own check. */
+/**
+ * Also writes the pages to the function's disk. The object becomes visible in the bucket only if SQLite's own check
+ * passes.
+ */
 async function restoreChecked(
   database: string,
   state: Restorable,
@@ -148,15 +151,15 @@ async function planned(database: string, state: Restorable, memory: number): Pro
   };
 }
 
-/** `app/3f…00000004-00000000`: the last part of the position would make a folder each. */
+/** `app/3f…00000004-00000000`: slashes become dashes, because each would begin a folder. */
 function defaultName(database: string, { position, time }: Restorable): string {
   const folder = database === '' ? '' : `${database}/`;
-  // The end of an index has no offset to be named by.
+  // The end of an index has no offset, so the file is named by its time.
   const place = /\/[0-9a-f]{11,}$/.test(position) ? formatTime(time) : position;
   return `${folder}${place.replaceAll(/[/:]/g, '-')}`;
 }
 
-/** Tells each tenth. */
+/** Logs each tenth of the work. */
 function progress(log: Log, database: string): (done: number, total: number | undefined) => void {
   let told = 0;
   return (done, total) => {

@@ -7,7 +7,7 @@ import { formatSize } from '../../replica/terms/units.ts';
 import { TargetFile } from '../../replica/image/to-file/target-file.ts';
 import { FunctionFailure } from '../failure.ts';
 
-/** What SQLite wants beside the file. */
+/** Bytes that SQLite needs beside the file. */
 const SPARE = 16 << 20;
 
 export class ScratchCopy implements AsyncDisposable {
@@ -21,7 +21,7 @@ export class ScratchCopy implements AsyncDisposable {
     this.#written = new TargetFile(file);
   }
 
-  /** @throws FunctionFailure (NO_ROOM) when the database does not fit beside what is there */
+  /** @throws FunctionFailure (NO_ROOM) if the disk has too little space for the database */
   static async in(folder: string, bytes: number, room: number): Promise<ScratchCopy> {
     if (room < bytes + SPARE) {
       const message =
@@ -37,7 +37,7 @@ export class ScratchCopy implements AsyncDisposable {
     return this.#written.write(piece, offset);
   }
 
-  /** @throws FunctionFailure (DATABASE_INTEGRITY) with what SQLite finds */
+  /** @throws FunctionFailure (DATABASE_INTEGRITY) if SQLite finds damage; the message lists the first findings */
   async check(): Promise<void> {
     await this.#written.settle();
     const findings = await checkIntegrity(this.#path);

@@ -1,4 +1,4 @@
-/** What the sweep does for one database: compact what events missed, retain, and look how old the backup is. */
+/** What the sweep does for one database: compact what events missed, retain, and measure the age of the backup. */
 import { backupAge } from '../../replica/restore/backup-age.ts';
 import { hasGenerations } from '../../replica/catalogue/databases.ts';
 import { isKind } from '../../replica/terms/errors.ts';
@@ -16,7 +16,7 @@ export interface RetainDeps extends OneDatabaseDeps {
   readonly retention: RetentionPolicy;
 }
 
-/** The steps are independent: each is tried although another failed. Throws the first failure when all are through. */
+/** The steps are independent: each runs even if another failed. Throws the first failure after all of them. */
 export async function sweepDatabase(database: string, signal: AbortSignal, deps: RetainDeps): Promise<void> {
   const { root, log, metrics } = deps;
   const store = scoped(stoppable(root, signal), database);
@@ -67,7 +67,7 @@ async function retainDatabase(
     metrics.count('RetentionRefused', refusals.length > 0 ? 1 : 0);
     const facts = { database, kept, freed, failures: failures.slice(0, 20) };
     if (refusals.length > 0) log.error('retention refused: nothing was deleted', { ...facts, refusals });
-    else if (failures.length > 0) log.warn('retained, but not all that was to go could be deleted', facts);
+    else if (failures.length > 0) log.warn('retained, but some objects could not be deleted', facts);
     else log.info('retained', facts);
   } catch (error) {
     if (!(isKind(error, 'missing') && error.code === 'REPLICA_EMPTY')) metrics.count('RetentionFailed', 1);

@@ -69,7 +69,7 @@ test('colours are only where they are wanted', () => {
   assert.ok(!renderProgress(half, plain(80)).includes('\x1b'));
 });
 
-test('the rate is that of the last seconds, and begins anew with something new', () => {
+test('the rate is that of the last seconds, and is counted from zero for a new task', () => {
   const rate = new Rate();
   rate.note(0, 0);
   assert.equal(rate.perSecond, undefined);

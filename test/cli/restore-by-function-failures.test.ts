@@ -110,7 +110,7 @@ describe('what the function fails with is the failure of the command', () => {
 describe('the way to the function', () => {
   const refusal = (status: number, type: string) => ({ kind: 'refusal', status, type }) as const;
 
-  test('throttled for a moment: asked again; for longer: 1, and what to do', async () => {
+  test('a short throttling is retried; a longer one exits 1 and says what to do', async () => {
     lambda.trouble(refusal(429, 'TooManyRequestsException'));
     const { path } = newTarget();
     await seawallJson([...BY_FUNCTION, '-o', path], 0, { env });

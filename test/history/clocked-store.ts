@@ -1,9 +1,9 @@
-/** A memory store whose objects bear the time of a clock that the test sets. */
+/** A memory store whose objects have the time of a clock that the test sets. */
 import { memoryStore, type MemoryStore } from '../../replica/store/memory.ts';
 import type { ObjectInfo, Store } from '../../replica/store/store.ts';
 
 export interface ClockedStore extends Store {
-  /** Milliseconds since 1970: what objects written from now on are stamped with. */
+  /** Milliseconds since 1970: the time of objects written from now on. */
   now: number;
   /** An independent copy with the same objects and stamps. */
   copy(): Promise<ClockedStore>;

@@ -1,6 +1,6 @@
 /**
- * Large replicas, made fast: the pages are no real database, and blocks of a few kinds repeat. One snapshot, one complete
- * WAL index over it, and the first segment of the next.
+ * Large replicas, made fast: the pages are not a real database, and a few kinds of blocks repeat. One snapshot, one
+ * complete WAL index over it, and the first segment of the next.
  */
 import { crc32 } from 'node:zlib';
 import { codec as codecNamed } from '../../replica/format/codec.ts';
@@ -28,7 +28,7 @@ const KINDS = 16;
 const TIME = Date.UTC(2026, 0, 1);
 const SEGMENT_FRAMES = 4000;
 
-/** Returns the state after the WAL, which a compaction must come to. */
+/** Returns the state after the WAL, which a compaction must produce. */
 export async function writeDirtyReplica(store: Store, options: DirtyReplicaOptions): Promise<DatabaseState> {
   const { size, dirty, pageSize = 4096, codec: codecName = 'lz4' } = options;
   const random = new Seeded(size);

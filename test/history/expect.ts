@@ -1,4 +1,4 @@
-/** What a restore must give, by the oracle of a history. */
+/** The results that a restore must have, from the oracle of a history. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { isKind, type SeawallError } from '../../replica/terms/errors.ts';
@@ -32,13 +32,13 @@ export async function expectState(
   return restored;
 }
 
-/** The state that a restore to `time` must give; undefined when there is none. */
+/** The state that a restore to `time` must give; undefined if there is none. */
 export function stateAt(history: History, time: number): State | undefined {
   const generation = history.generations.findLast(({ states }) => states[0]!.time <= time);
   return generation?.states.findLast((state) => state.time <= time && state.marked && state.restorable);
 }
 
-/** Whether a position may be restored: a commit without a mark of its own counts as what the next mark says. */
+/** Whether a position may be restored: for a commit without a mark of its own, the next mark decides. */
 export function reachable(history: History, state: State): boolean {
   if (state.marked) return state.restorable;
   const { states } = history.generations.find(({ id }) => id === state.generation)!;

@@ -35,7 +35,7 @@ export async function foreignReplica(
   return { store, history };
 }
 
-/** What an LZ4 frame holds; undefined when it does not decode. */
+/** The content of an LZ4 frame; undefined if it does not decode. */
 export async function decoded(bytes: Buffer): Promise<Buffer | undefined> {
   const raw: Buffer[] = [];
   try {

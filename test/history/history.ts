@@ -40,9 +40,9 @@ export interface HistoryOptions {
   readonly control?: boolean;
   /** Leaves a segment without a commit at the end of the last index. */
   readonly unfinished?: boolean;
-  /** Told the time before each object is written. */
+  /** Called with the time before each object is written. */
   readonly clock?: (time: number) => void;
-  /** Compares the oracle's two roads at every commit. */
+  /** Computes every state in two ways, and compares them at every commit. */
   readonly distrustOracle?: boolean;
   readonly keepImages?: boolean;
 }
@@ -58,9 +58,9 @@ export interface State {
   readonly checksum: bigint;
   /** SHA-256 of the database file. */
   readonly hash: string;
-  /** False when the segment says that this state is none to restore. */
+  /** False if the segment says that this state must not be restored. */
   restorable: boolean;
-  /** False when the segment does not name this commit; then it can be restored by position, not by time. */
+  /** False if the segment does not name this commit; then it can be restored by position, not by time. */
   marked: boolean;
   readonly image: Buffer | undefined;
 }
@@ -253,7 +253,7 @@ class HistoryBuilder {
   }
 }
 
-/** Later generations go on with the tables of the earlier ones. */
+/** Later generations continue with the tables of the earlier ones. */
 function firstStepOnce(...args: Parameters<typeof firstStep>): void {
   const there = args[0].prepare('SELECT count(*) FROM sqlite_schema').pluck().get() as number;
   if (there === 0) firstStep(...args);

@@ -1,4 +1,4 @@
-/** Cuts one WAL index into segments at random places and writes them, as a shipper would have. */
+/** Cuts one WAL index into segments at random places and writes them, as a shipper does. */
 import { codec as codecNamed } from '../../replica/format/codec.ts';
 import { encodeSegment, type Mark } from '../../replica/format/segment.ts';
 import type { DatabaseState } from '../../replica/terms/database-state.ts';
@@ -13,7 +13,7 @@ import type { Seeded } from './seeded.ts';
 export interface CutOptions {
   /** Chance that a commit has no mark of its own. */
   readonly joined: number;
-  /** Chance that a commit is marked as none to restore. */
+  /** Chance that a commit is marked as not restorable. */
   readonly notRestorable: number;
   /** Chance that a cut falls inside a transaction. */
   readonly midTransaction: number;
@@ -99,7 +99,7 @@ export class IndexCutter {
       start = offset;
     }
     cuts.delete(0);
-    // A segment of the bare header is legal, and rare.
+    // A segment with only the WAL header is legal but rare.
     if (cuts.has(WAL_HEADER_SIZE) && this.#random.chance(0.9)) cuts.delete(WAL_HEADER_SIZE);
     return [...cuts].sort((a, b) => a - b);
   }
@@ -108,7 +108,7 @@ export class IndexCutter {
     const { store, generation, index, pageSize, codec } = this.#place;
     const end = offset + raw.length;
     const all = this.#marks.filter((mark) => mark.offset > offset && mark.offset <= end);
-    // Without its mark a commit is restored by the next one's proof; a commit that is no restore point keeps it.
+    // A commit without a mark is restored by the proof of the next one. A commit that is not restorable keeps its mark.
     const marks = all.filter(
       (mark, i) => i === all.length - 1 || !mark.restorable || !this.#random.chance(this.#options.joined),
     );

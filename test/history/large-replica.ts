@@ -20,7 +20,7 @@ export interface LargeOptions {
   readonly perIndex?: number;
   /** Share of each page that does not compress. */
   readonly noise?: number;
-  /** Page 1, where other programs are to take the result for a database; never to be among the changed. */
+  /** Page 1, if other programs must accept the result as a database; it must not be among the changed pages. */
   readonly firstPage?: Buffer;
 }
 
@@ -28,7 +28,7 @@ export interface LargeReplica {
   readonly generation: string;
   readonly pageSize: number;
   readonly state: DatabaseState;
-  /** What a page holds in the end. */
+  /** The final content of a page. */
   page(page: number): Buffer;
 }
 

@@ -25,7 +25,7 @@ export interface NewCommit {
   /** The byte of the WAL file after the commit frame. */
   readonly end: number;
   readonly pages: number;
-  /** True when this commit opened a new life of the WAL file. */
+  /** True if this commit restarted the WAL file. */
   readonly restarted: boolean;
 }
 
@@ -55,7 +55,7 @@ export class LiveDatabase {
     return this.db.serialize();
   }
 
-  /** The same by another road: a copy of database and WAL, opened by SQLite elsewhere and checkpointed. */
+  /** The same in another way: a copy of database and WAL, opened by SQLite elsewhere and checkpointed. */
   checkpointedCopy(): Buffer {
     const folder = mkdtempSync(join(SCRATCH_ROOT, 'seawall-copy-'));
     try {
@@ -68,12 +68,12 @@ export class LiveDatabase {
     }
   }
 
-  /** The database file as it lies there, without the WAL. */
+  /** The bytes of the database file, without the WAL. */
   file(): Buffer {
     return readFileSync(this.path);
   }
 
-  /** RESTART: the next write opens a new life of the WAL file. TRUNCATE: and the file is emptied at once. */
+  /** RESTART: the next write restarts the WAL file. TRUNCATE: the file is also emptied at once. */
   checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
     const [outcome] = this.db.pragma(`wal_checkpoint(${mode})`) as {
       busy: number;
@@ -83,7 +83,7 @@ export class LiveDatabase {
     if (outcome?.busy !== 0) throw new Error(`checkpoint was busy: ${JSON.stringify(outcome)}`);
   }
 
-  /** Runs a step; returns the commit it made, if it made one that changed pages. Throws when it made several. */
+  /** Runs a step; returns the commit it made, if it made one that changed pages. Throws if it made several. */
   commitOf(step: (db: Database.Database) => void): NewCommit | undefined {
     step(this.db);
     const header = readAt(`${this.path}-wal`, 0, WAL_HEADER_SIZE);

@@ -1,4 +1,4 @@
-/** Writes LTX files as the published format says, for tests of the reader. */
+/** Writes LTX files by the published format, for tests of the reader. */
 import { compress } from 'lz4-wasm-nodejs';
 import { Crc64 } from '../../replica/ltx/crc64.ts';
 import { appendVarint } from '../../replica/ltx/format.ts';
@@ -20,7 +20,7 @@ export interface LtxFileFacts {
 
 const FLAG = 1n << 63n;
 
-/** Where a folder replica of Litestream's has a file. */
+/** Path of a file in a folder replica of Litestream. */
 export function ltxKey(level: number, min: number, max: number): string {
   const hex = (txid: number): string => txid.toString(16).padStart(16, '0');
   return `ltx/${level}/${hex(min)}-${hex(max)}.ltx`;
@@ -67,7 +67,7 @@ export function ltxFile(facts: LtxFileFacts, content: ReadonlyMap<number, Buffer
   return Buffer.concat([...stored, end, trailer]);
 }
 
-/** The database checksum as LTX counts it, over the pages of a whole database. */
+/** The database checksum of LTX over the pages of a whole database. */
 export function ltxChecksum(pages: ReadonlyMap<number, Buffer>, lock: number): bigint {
   let sum = FLAG;
   for (const [page, raw] of pages) {

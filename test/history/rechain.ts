@@ -11,9 +11,9 @@ import {
 } from '../../replica/wal/format.ts';
 
 export interface RechainOptions {
-  /** Ends with one more frame, which is no commit. */
+  /** Adds one more frame, which is not a commit. */
   readonly unfinished?: boolean;
-  /** In place of the WAL's own, which are random. */
+  /** Salts that replace the WAL's own random ones. */
   readonly salts?: { readonly salt1: number; readonly salt2: number };
 }
 

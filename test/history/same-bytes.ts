@@ -1,4 +1,4 @@
-/** Compares database files. A difference is told by pages: a diff of megabytes would take all memory there is. */
+/** Compares database files. A difference is reported by page, because a diff of megabytes would take all memory. */
 import assert from 'node:assert/strict';
 
 export function assertSameBytes(actual: Buffer, expected: Buffer, why = ''): void {

@@ -3,7 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** In memory where the system has such a place: thousands of restores, each with its fsyncs, are no load then. */
+/**
+ * In memory if the system has such a folder, because thousands of restores with their fsyncs would be slow on a disk.
+ */
 export const SCRATCH_ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export class Scratch implements Disposable {

@@ -74,7 +74,7 @@ export class Seeded {
   }
 }
 
-/** Seeds to run: `SEED` alone when it is set, else `RUNS` (or `runs`) of them from a fixed start. */
+/** Seeds to run: only `SEED` if it is set, otherwise `RUNS` (or `runs`) of them from a fixed start. */
 export function seeds(runs: number, start = 1): number[] {
   const { SEED, RUNS } = process.env;
   if (SEED !== undefined) return [Number(SEED)];

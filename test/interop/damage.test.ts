@@ -1,4 +1,4 @@
-/** Damage in Litestream's own buckets: what its restore makes of it, and what our verification says. */
+/** Damage in Litestream's own buckets: what its restore does with it, and what our verification reports. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ withLitestream(
       missing.problems.some(({ code }) => code === 'WAL_GAP' || code === 'LTX_GAP'),
       JSON.stringify(missing),
     );
-    // 0.3 joins what is there; 0.5, asked for a time, takes what comes before the gap. Neither says a word.
+    // 0.3 joins what is there; 0.5, asked for a time, takes what comes before the gap. Neither reports it.
     const flags = litestream.version === '0.3' ? [] : timestamp(recorded.marks.at(-1)!);
     const found = await recorded.restoredBy(litestream, place, ...flags);
     assert.ok(found.ok, found.said);

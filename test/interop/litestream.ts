@@ -8,10 +8,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Litestream 0.5 does not start where a bundle of certificates is named for the AWS SDK. */
+/** Litestream 0.5 does not start if the environment names a bundle of certificates for the AWS SDK. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== 'AWS_CA_BUNDLE'));
 
-/** Where a replica lies, as both programs name it. */
+/** The place of a replica, as both programs name it. */
 export interface Place {
   readonly kind: 'folder' | 'S3';
   /** For `openStore` and the shipper. */
@@ -130,7 +130,7 @@ export class Sidecar implements AsyncDisposable {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = once(this.process, 'exit');
     this.process.kill(signal);
-    // 0.3 was seen to wait for ever, behind hundreds of MiB of WAL.
+    // 0.3 was seen to wait without end, with hundreds of MiB of WAL to ship.
     const enough = setTimeout(() => this.process.kill('SIGKILL'), MOST_TO_END);
     await ended;
     clearTimeout(enough);

@@ -49,7 +49,7 @@ withLitestream(
       for (let burst = 0; burst < 10; burst++) {
         for (let i = 0; i < 40; i++) recorded.insert();
         if (burst === 6) recorded.db.exec('DELETE FROM t WHERE id > 300; VACUUM');
-        await sleep(700); // merging goes by time
+        await sleep(700); // merging happens by time
       }
       await recorded.shipped(store);
       await sidecar.stop();
@@ -89,7 +89,7 @@ withLitestream(
       if (next === undefined || next.txid === state.txid + 1) {
         assert.deepEqual((await ours({ kind: 'time', time })).bytes, bytes);
       } else {
-        // Theirs gives the older state without a word.
+        // Litestream restores the older state without an error.
         const error = await expectKind(
           restore(store, join(scene.folder, 'none.db'), { target: { kind: 'time', time } }),
           'point',

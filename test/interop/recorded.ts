@@ -39,7 +39,7 @@ export class RecordedDatabase {
     if (this.#db !== undefined) return this.#db;
     const db = new Database(this.scene.database);
     db.pragma('journal_mode = WAL');
-    db.pragma('wal_autocheckpoint = 0'); // when, is decided here
+    db.pragma('wal_autocheckpoint = 0'); // checkpoints happen only when this class makes them
     db.pragma('busy_timeout = 5000');
     db.exec('CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, body BLOB NOT NULL, version INTEGER NOT NULL)');
     this.#db = db;
@@ -66,7 +66,7 @@ export class RecordedDatabase {
     }
   }
 
-  /** One transaction of which only its content is of interest. */
+  /** One transaction whose state is not remembered. */
   insert(): void {
     const insert = this.db.prepare('INSERT INTO t (body, version) VALUES (?, 0)');
     this.db.transaction(() => {

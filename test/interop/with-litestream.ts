@@ -1,4 +1,4 @@
-/** Tests beside a real Litestream, over a folder and, where one is named, over a real S3 server. */
+/** Tests beside a real Litestream, over a folder and, if one is named, over a real S3 server. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
@@ -24,7 +24,7 @@ export interface Meeting {
   readonly store: Store;
 }
 
-/** Defines a test for each named program and each kind of place; one that says so where none is named. */
+/** Defines a test for each named program and each kind of place; or one test that says so if none is named. */
 export function withLitestream(
   versions: readonly Litestream['version'][],
   name: string,

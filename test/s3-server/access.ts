@@ -2,7 +2,7 @@ import { OPERATION_ACTIONS } from './operation.ts';
 import type { RequestTarget } from './request.ts';
 import { S3Error } from './s3-error.ts';
 
-/** What one access key may do. */
+/** The permissions of one access key. */
 export interface Identity {
   /**
    * Evaluates a policy. `action` is an IAM action such as `s3:PutObject`; `key` is empty for actions on the bucket.
@@ -20,12 +20,12 @@ export interface Identity {
   readonly expired?: boolean;
 }
 
-/** By access key id. Signatures are not verified: who names a key has it. */
+/** By access key id. Signatures are not verified: the key id alone is enough. */
 export type Access = Readonly<Record<string, Identity>>;
 
 type May = (action: string, bucket: string, key: string) => boolean;
 
-/** Who asks, by the access key that the request names. */
+/** The caller, by the access key that the request names. */
 export function accessKeyId(target: RequestTarget): string | undefined {
   const authorization = target.headers['authorization'] ?? '';
   return (
@@ -46,7 +46,7 @@ function rejectExpiredUrl(query: URLSearchParams, now: number): void {
 }
 
 /**
- * Decides whether the caller may do what it asks, and returns the question for whatever else the operation touches.
+ * Checks that the caller may do the request. Returns a function that asks the same about other keys of the operation.
  * @throws {S3Error} AccessDenied, InvalidAccessKeyId, ExpiredToken
  */
 export function authorize(access: Access | undefined, target: RequestTarget, now: number): May {
@@ -59,7 +59,7 @@ export function authorize(access: Access | undefined, target: RequestTarget, now
   if (identity.expired) throw new S3Error('ExpiredToken');
 
   const may: May = (action, bucket, key) => identity.allow(action, bucket, key, target.headers, target.query);
-  // The keys of DeleteObjects are in its body; it asks for each of them itself.
+  // The keys of DeleteObjects are in its body; the operation asks for each of them itself.
   if (target.op === 'DeleteObjects') return may;
   for (const action of actionsOf(target)) {
     if (!may(action, target.bucket, target.key)) throw new S3Error('AccessDenied');
@@ -71,7 +71,7 @@ function actionsOf({ op, query, headers }: RequestTarget): string[] {
   const isVersioned = query.has('versionId');
   if (op === 'GetObject' || op === 'HeadObject') return [isVersioned ? 's3:GetObjectVersion' : 's3:GetObject'];
   const action = op === 'DeleteObject' && isVersioned ? 's3:DeleteObjectVersion' : OPERATION_ACTIONS[op];
-  // Comparing with an ETag tells something of the object, so S3 asks for the right to read it.
+  // Comparing with an ETag reveals something about the object, so S3 requires the right to read it.
   const compares = headers['if-match'] !== undefined && headers['if-match'] !== '*';
   return compares && /^s3:(Put|Delete)Object/.test(action) ? [action, 's3:GetObject'] : [action];
 }

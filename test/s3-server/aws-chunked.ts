@@ -3,13 +3,13 @@ import { S3Error } from './s3-error.ts';
 const MAX_LINE = 8192;
 
 /**
- * Takes the framing of an `aws-chunked` body off (STREAMING-UNSIGNED-PAYLOAD-TRAILER and the signed kinds):
+ * Removes the framing of an `aws-chunked` body (STREAMING-UNSIGNED-PAYLOAD-TRAILER and the signed kinds):
  *
  *     hex-size[;chunk-signature=…] CRLF bytes CRLF  …  0[;…] CRLF  [name:value CRLF]*  CRLF
  *
  * Yields the payload as it arrives and puts the trailing headers, by lower-case name, into `trailers`. Signatures are
  * not verified.
- * @throws {S3Error} IncompleteBody when the framing is broken or ends early
+ * @throws {S3Error} IncompleteBody if the framing is broken or ends early
  */
 export async function* decodeAwsChunked(
   wire: AsyncIterable<Buffer>,
@@ -53,6 +53,6 @@ export async function* decodeAwsChunked(
       }
     }
   }
-  // Some clients leave the empty line after the trailers out; the last chunk of size zero is what must not be missing.
+  // Some clients leave out the empty line after the trailers. Only the last chunk of size zero must not be missing.
   if (state !== 'end' && state !== 'trailers') throw new S3Error('IncompleteBody');
 }

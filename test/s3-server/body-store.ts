@@ -29,16 +29,16 @@ export interface BodyWriter {
   discard(): Promise<void>;
 }
 
-/** A body held open: it stays readable when it is removed meanwhile, as it must for a GET that races with a DELETE. */
+/** An open body: it stays readable if it is removed meanwhile, because a GET may race with a DELETE. */
 export interface OpenBody {
   readonly size: number;
   /** Streams [start, end). May be called once. */
   stream(start: number, end: number): Readable;
-  /** Lets go of a body that is not streamed after all. */
+  /** Closes a body that is not streamed after all. */
   close(): void;
 }
 
-/** Where bodies are kept. Which object a body belongs to is the catalog's business. */
+/** Stores bodies. The catalog knows which object a body belongs to. */
 export interface BodyStore {
   create(): BodyWriter;
   open(body: StoredBody): OpenBody;
@@ -46,7 +46,7 @@ export interface BodyStore {
   readWhole(body: StoredBody): Buffer;
   writeWhole(bytes: Uint8Array): StoredBody;
   sameBytes(a: StoredBody, b: StoredBody): boolean;
-  /** Removes what a server that was killed left behind. */
+  /** Removes bodies that a killed server left behind. */
   removeAllBut(ids: ReadonlySet<string>): void;
 }
 
@@ -126,7 +126,7 @@ export class DirectoryBodies implements BodyStore {
       let chunks = waiting;
       waiting = [];
       waitingBytes = 0;
-      // One call may take fewer bytes than it was given.
+      // One call may write fewer bytes than it was given.
       while (chunks.length > 0) {
         const { bytesWritten } = await file.writev(chunks);
         const given = chunks.reduce((sum, chunk) => sum + chunk.length, 0);

@@ -6,7 +6,7 @@ export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
 export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
 
-/** A checksum as S3 keeps it with an object: base64, and of a composite one the number of parts behind a dash. */
+/** A checksum as S3 keeps it with an object: base64, and for a composite one also a dash and the number of parts. */
 export interface ObjectChecksum {
   readonly algorithm: ChecksumAlgorithm;
   readonly type: ChecksumType;

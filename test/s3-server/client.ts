@@ -1,4 +1,4 @@
-/** A server for a test, and what clients do with it. */
+/** A server for a test, and requests of clients to it. */
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,

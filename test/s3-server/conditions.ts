@@ -3,7 +3,7 @@ import { S3Error } from './s3-error.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
-/** What must hold of the present object for a write to be carried out. */
+/** Conditions on the current object under which a write is carried out. */
 export interface WriteConditions {
   readonly ifMatch?: string;
   readonly ifNoneMatch?: string;
@@ -41,7 +41,7 @@ export function checkWriteConditions(
   if (conditions.ifNoneMatch !== undefined && current) throw failed('If-None-Match');
   if (conditions.ifMatch === undefined) return;
   if (!current) {
-    // S3 tells "it was never this one" (412) from "there is none to compare with" (404).
+    // S3 distinguishes "the object is another one" (412) from "there is no object" (404).
     throw conditions.ifMatch === '*' ? failed('If-Match') : new S3Error('NoSuchKey', { Key: key });
   }
   if (!namesEtag(conditions.ifMatch, current.etag)) throw failed('If-Match');
@@ -67,7 +67,7 @@ export function readOutcome(headers: Headers, object: StoredObject, prefix = '')
   return since !== undefined && !isModifiedSince(object, since) ? 'not-modified' : 'send';
 }
 
-/** A copy has no "not modified": what a GET answers with 304 is a 412 to it. */
+/** A copy has no "not modified": what a GET answers with 304 is a 412 for a copy. */
 export function checkCopySource(headers: Headers, object: StoredObject): void {
   const prefix = 'x-amz-copy-source-';
   if (readOutcome(headers, object, prefix) === 'not-modified') throw failed(`${prefix}If-None-Match`);

@@ -5,13 +5,13 @@ import { startChecksum, type ChecksumAlgorithm } from './checksum.ts';
 
 export interface CopySource {
   readonly body: StoredBody;
-  /** The whole body when left out. */
+  /** Default: the whole body. */
   readonly range?: ByteRange;
 }
 
 /**
  * Writes the bytes of one or more bodies, one after the other, into a new one, in bounded memory.
- * @param hashes which digests of the result are wanted; hashing some GiB for nothing would take its time
+ * @param hashes which digests of the result are wanted; because hashing some GiB takes time
  */
 export async function copyBytes(
   bodies: BodyStore,

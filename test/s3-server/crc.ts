@@ -46,7 +46,7 @@ export class Crc32c {
   }
 }
 
-/** Kept as two 32-bit halves, for BigInt arithmetic per byte would be some hundred times slower. */
+/** Kept as two 32-bit halves, because BigInt arithmetic per byte would be some hundred times slower. */
 export class Crc64Nvme {
   #high = -1;
   #low = -1;

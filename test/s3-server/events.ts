@@ -28,7 +28,7 @@ export interface S3EventRecord {
       /** Without quotes. */
       readonly eTag: string;
       readonly versionId?: string;
-      /** Hexadecimal; of two events on one key the later has the greater one. */
+      /** Hexadecimal; of two events on one key, the later has the greater value. */
       readonly sequencer: string;
     };
   };
@@ -45,7 +45,7 @@ export interface EventFilter {
 
 type Listener = (notification: S3Notification) => void | Promise<void>;
 
-/** Keys in events are encoded as a form's values are, but for the slashes. */
+/** Keys in events are encoded like the values of a form, except for slashes. */
 export function encodeEventKey(key: string): string {
   const percent = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
   return encodeURIComponent(key)
@@ -98,7 +98,7 @@ export class ObjectEvents {
           },
         },
       };
-      // Later, as from S3: a listener sees the object, and cannot hold up or break the request that made it.
+      // Sent later, as S3 does: a listener sees the object, and cannot delay or break the request that made it.
       setImmediate(() => void listener({ Records: [record] }));
     }
   }

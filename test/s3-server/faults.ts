@@ -3,19 +3,19 @@ import type { RequestTarget } from './request.ts';
 import { seededRandom } from './seeded-random.ts';
 
 interface FaultScope {
-  /** Which requests this is about; all when left out. */
+  /** The requests that the rule applies to. @default all */
   readonly match?: (request: RequestTarget) => boolean;
-  /** Of matching requests, how likely each is hit. @default 1 */
+  /** Probability that a matching request is hit. @default 1 */
   readonly probability?: number;
-  /** How many are hit at most. @default no limit */
+  /** Most requests that are hit. @default no limit */
   readonly times?: number;
   /** How many matching requests are let through first. @default 0 */
   readonly after?: number;
-  /** Called when it strikes: for `lost-ack` after the operation was carried out, for all else before. */
+  /** Called when a request is hit: for `lost-ack` after the operation, for all other kinds before it. */
   readonly strike?: () => void;
 }
 
-/** What goes wrong. Whatever the kind, stored objects are never damaged. */
+/** The kinds of faults. No kind damages stored objects. */
 export type Fault =
   /** Answers with this status and S3 error code; the operation is not carried out. */
   | { readonly kind: 'status'; readonly status: number; readonly code: string }
@@ -52,7 +52,10 @@ interface ActiveRule {
 
 const WRITES = new Set(['PutObject', 'CompleteMultipartUpload', 'CopyObject', 'DeleteObject']);
 
-/** The rules by which requests fail. Rules are asked in order of addition; the first that hits decides, but slowness adds up. */
+/**
+ * The rules by which requests fail. Rules are tried in the order of addition. The first that hits decides, but delays
+ * add up.
+ */
 export class Faults {
   readonly #rules = new Set<ActiveRule>();
   #random = seededRandom(1);
@@ -72,12 +75,12 @@ export class Faults {
     this.#rules.clear();
   }
 
-  /** Starts the sequence of chances anew. The same requests in the same order then meet the same faults. */
+  /** Restarts the random sequence. The same requests in the same order then get the same faults. */
   seed(seed: number): void {
     this.#random = seededRandom(seed);
   }
 
-  /** Decides what happens to a request. Each request is to be asked about once. */
+  /** Returns the faults of a request. Call it once for each request. */
   next(request: RequestTarget): FaultRule[] {
     const faults: FaultRule[] = [];
     for (const active of this.#rules) {

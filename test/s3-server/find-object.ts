@@ -5,7 +5,7 @@ import { S3Error } from './s3-error.ts';
 
 /**
  * Finds the object that a request names, by key or also by version.
- * @throws {S3Error} NoSuchKey, or as in S3 AccessDenied for callers who may not list the bucket and so may not know
+ * @throws {S3Error} NoSuchKey; or AccessDenied, as in S3, if the caller may not list the bucket and so may not know
  */
 export function findObject(
   { catalog }: ServerState,

@@ -18,7 +18,7 @@ interface Exchange {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId: string;
-  /** The client waits for a 100 before it sends its body, and has not been told yet. */
+  /** The client waits for a 100 before it sends its body, and the 100 was not sent yet. */
   awaitsContinue: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface FrontDoorOptions {
   readonly now: () => number;
 }
 
-/** The HTTP side: reads requests, lets faults and access have their say, runs the operation, sends the answer. */
+/** The HTTP side: reads requests, applies faults and access rules, runs the operation, sends the answer. */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
   readonly #server: Server;
@@ -42,7 +42,7 @@ export class FrontDoor {
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
-    // No time limits of the server's own: a test that wants slowness asks for it.
+    // The server has no time limits of its own, because tests may make requests slow.
     this.#server = createServer({ keepAliveTimeout: 120_000, requestTimeout: 0, headersTimeout: 0 });
     this.#server.on('connection', (socket) => {
       if (this.#isPaused) {
@@ -94,7 +94,7 @@ export class FrontDoor {
   #accept(message: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const requestId = randomBytes(8).toString('hex').toUpperCase();
     const exchange: Exchange = { message, response, requestId, awaitsContinue };
-    // A client that goes away is an ordinary thing here; the reading or writing side notices by itself.
+    // A client may disconnect at any time; the reading or writing side notices it by itself.
     message.on('error', () => undefined);
     response.on('error', () => undefined);
     const running = this.#serve(exchange).catch((error: unknown) => {
@@ -141,7 +141,7 @@ export class FrontDoor {
       case 'cut':
       case 'lost-ack':
       case undefined:
-        break; // the operation is carried out; its answer suffers
+        break; // the operation is carried out; the answer is affected
     }
 
     const busy = target.op === 'CompleteMultipartUpload' && !fatal ? this.#keepBusy(exchange) : undefined;
@@ -189,7 +189,7 @@ export class FrontDoor {
       exchange.awaitsContinue = false;
       exchange.response.writeContinue();
     }
-    // Without this, whoever stops reading would destroy the connection that the refusal is to be sent on.
+    // Without this, ending the reading would destroy the connection that the refusal must be sent on.
     const chunks = exchange.message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
     for await (const chunk of chunks) {
       this.#options.counters.bytesIn += chunk.length;
@@ -197,7 +197,10 @@ export class FrontDoor {
     }
   }
 
-  /** S3 sends the status and then white space while it joins parts, lest the client give up. Returns how to stop. */
+  /**
+   * S3 sends the status and then white space while it joins parts, so that the client does not give up. Returns a
+   * function that stops it.
+   */
   #keepBusy({ response, requestId }: Exchange): () => void {
     const timer = setInterval(() => {
       if (!response.headersSent) {
@@ -240,7 +243,7 @@ export class FrontDoor {
       return;
     }
     if (response.headersSent) {
-      // Kept busy until now: the document follows the white space, be it a result or an error.
+      // Kept busy until now: the document follows the white space, whether it is a result or an error.
       response.end(typeof body === 'string' ? body.slice(XML_PROLOG.length) : '');
       return;
     }
@@ -275,7 +278,7 @@ export class FrontDoor {
       return;
     }
     response.end();
-    // What is left of a refused body has to be read, or the next request on this connection would wait for ever.
+    // The rest of a refused body must be read; otherwise the next request on this connection would wait without end.
     if (!message.complete) setImmediate(() => message.resume());
   }
 }

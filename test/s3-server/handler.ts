@@ -2,7 +2,7 @@ import type { BodyStore, StoredBody } from './body-store.ts';
 import type { Catalog } from './catalog.ts';
 import type { S3Request, S3Response } from './request.ts';
 
-/** What the operations work on. */
+/** The state that the operations work on. */
 export interface ServerState {
   readonly catalog: Catalog;
   readonly bodies: BodyStore;
@@ -11,7 +11,7 @@ export interface ServerState {
 /** Carries one operation out. Throws S3Error to refuse it. */
 export type Handler = (state: ServerState, request: S3Request) => S3Response | Promise<S3Response>;
 
-/** Runs `commit` and takes `body` away again if it was refused. */
+/** Runs `commit`, and removes `body` again if it is refused. */
 export function committing<T>({ bodies }: ServerState, body: StoredBody, commit: () => T): T {
   try {
     return commit();

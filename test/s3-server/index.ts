@@ -23,13 +23,13 @@ export interface S3ServerOptions {
   readonly port?: number;
   /** Buckets that are there from the start. @default ['b'] */
   readonly buckets?: readonly string[];
-  /** Where bytes are kept: in memory, or in a folder that a later server may take up again. @default 'memory' */
+  /** Keeps bytes in memory, or in a folder that a later server can use again. @default 'memory' */
   readonly data?: string;
-  /** What each access key may do. @default everyone may do everything */
+  /** The permissions of each access key. @default everyone may do everything */
   readonly auth?: Access;
   /** @default 'us-east-1' */
   readonly region?: string;
-  /** The time that objects get and presigned URLs are held against. @default Date.now */
+  /** The time of new objects, by which presigned URLs also expire. @default Date.now */
   readonly now?: () => number;
 }
 
@@ -58,9 +58,9 @@ export interface S3Server {
   readonly events: Pick<ObjectEvents, 'subscribe'>;
   /** In listing order. */
   objects(bucket: string): ListedObject[];
-  /** The stored bytes, read past the protocol. */
+  /** The stored bytes, read without a request. */
   peek(bucket: string, key: string): Buffer;
-  /** Replaces the stored bytes behind the protocol's back. ETag and time stay; a stored checksum goes. */
+  /** Replaces the stored bytes without a request. ETag and time stay; a stored checksum is removed. */
   poke(bucket: string, key: string, bytes: Uint8Array): void;
   uploads(bucket: string): UnfinishedUpload[];
   /** Each time a write replaced an object by one of other bytes, in order. */

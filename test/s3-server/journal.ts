@@ -13,7 +13,7 @@ export class Journal {
     this.#file = file;
   }
 
-  /** Reads the changes of the last run. A last line that was cut short belongs to a request never answered. */
+  /** Reads the changes of the last run. A last line that is incomplete belongs to a request that was never answered. */
   static read(path: string): Change[] {
     if (!existsSync(path)) return [];
     const lines = readFileSync(path, 'utf8').split('\n');
@@ -21,7 +21,7 @@ export class Journal {
     return lines.map((line) => JSON.parse(line) as Change[]).flat();
   }
 
-  /** Starts the journal anew with the changes that make up the present state. */
+  /** Replaces the journal by the changes that make up the current state. */
   static start(path: string, state: Iterable<Change>): Journal {
     const fresh = `${path}.new`;
     const journal = new Journal(openSync(fresh, 'w'));

@@ -9,7 +9,7 @@ export interface PageRequest<T> {
   /** Whether a marker that is a common prefix stands for all keys under it. It does when it came from a page. */
   readonly markerMayBePrefix: boolean;
   readonly maxEntries: number;
-  /** What a key's value contributes to the list, in order. */
+  /** The items of a key's value in the list, in order. */
   readonly itemsOf: (key: string) => readonly T[];
   readonly idOf: (item: T) => string;
 }
@@ -17,7 +17,7 @@ export interface PageRequest<T> {
 export interface Page<T> {
   readonly items: T[];
   readonly commonPrefixes: string[];
-  /** Where the next page starts; `undefined` when this one is the last. */
+  /** The start of the next page; `undefined` if this page is the last. */
   readonly next: { readonly marker: string; readonly markerId: string } | undefined;
 }
 

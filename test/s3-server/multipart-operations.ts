@@ -162,7 +162,7 @@ export const completeMultipartUpload: Handler = async (state, request) => {
       const message = `The provided 'x-amz-mp-object-size' header value ${expectedSize} does not match what was computed: ${String(size)}`;
       throw new S3Error('InvalidRequest', {}, message);
     }
-    // Asked again when the object is made; this saves the joining of parts that are not to be an object.
+    // Checked again when the object is made. Checking here saves joining parts that will not become an object.
     checkWriteConditions(conditions, key, bucket.current(key));
 
     const declared = upload.record.checksum;

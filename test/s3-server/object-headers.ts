@@ -8,7 +8,7 @@ const KEPT_HEADERS = ['cache-control', 'content-disposition', 'content-language'
 const MAX_METADATA_BYTES = 2048;
 
 /**
- * What of a request's headers is kept with the object and sent back with it.
+ * The headers of a request that are kept with the object and sent back with it.
  * @throws {S3Error} MetadataTooLarge
  */
 export function keptHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -18,7 +18,7 @@ export function keptHeaders(headers: Readonly<Record<string, string>>): Record<s
     if (name.startsWith('x-amz-meta-')) metadataBytes += name.length - 'x-amz-meta-'.length + value.length;
     if (name.startsWith('x-amz-meta-') || KEPT_HEADERS.includes(name)) kept[name] = value;
   }
-  // aws-chunked says how the request was framed; it is no property of the object.
+  // aws-chunked says how the request was framed; it is not a property of the object.
   const encoding = (headers['content-encoding'] ?? '')
     .split(',')
     .map((entry) => entry.trim())

@@ -31,7 +31,7 @@ export type OperationName = keyof typeof OPERATION_ACTIONS;
 
 export const OPERATION_NAMES = Object.keys(OPERATION_ACTIONS) as OperationName[];
 
-/** Parts of S3 that are asked for by a bare query name. Without this list they would be taken for a plain GET or PUT. */
+/** Parts of S3 that a bare query name selects. Without this list they would be taken for a plain GET or PUT. */
 const UNSUPPORTED_SUBRESOURCES = [
   'accelerate',
   'acl',

@@ -24,9 +24,10 @@ export interface Digests {
 }
 
 /**
- * Reads the body of a request into `sink` and verifies whatever the client said of it: length, Content-MD5, a
- * checksum in a header or a trailer, x-amz-content-sha256. Nothing may be made of what the sink got if this throws.
- * @param wanted compute this checksum also when the client sent none
+ * Reads the body of a request into `sink` and verifies everything that the client declared about it: length,
+ * Content-MD5, a checksum in a header or a trailer, x-amz-content-sha256. If this throws, the content of the sink must
+ * not be used.
+ * @param wanted computes this checksum even if the client sent none
  */
 async function consumeBody(
   request: S3Request,
@@ -108,7 +109,7 @@ export function verifyChecksum(algorithm: ChecksumAlgorithm, claimed: string | u
   }
 }
 
-/** Reads a body into the store. When it is not what the client said it would be, nothing of it stays. */
+/** Reads a body into the store. If it is not what the client declared, nothing of it is kept. */
 export async function receiveIntoStore(
   request: S3Request,
   bodies: BodyStore,
@@ -127,7 +128,7 @@ export async function receiveIntoStore(
 /** Reads a body that is a document, such as the list of parts of a CompleteMultipartUpload. */
 export async function receiveText(request: S3Request): Promise<string> {
   const chunks: Buffer[] = [];
-  // x-amz-checksum-* of a CompleteMultipartUpload speaks of the object, not of this document.
+  // x-amz-checksum-* of a CompleteMultipartUpload is about the object, not about this document.
   const { headers } = request;
   const own =
     request.op === 'CompleteMultipartUpload'

@@ -1,7 +1,7 @@
 import type { StoredBody } from './body-store.ts';
 import type { ChecksumAlgorithm, ChecksumType, ObjectChecksum } from './checksum.ts';
 
-// What the server keeps beside the bytes. All of it is plain data, for it is also what the journal holds.
+// What the server keeps beside the bytes. All of it is plain data, because the journal holds it, too.
 
 export type Versioning = 'Unversioned' | 'Enabled' | 'Suspended';
 

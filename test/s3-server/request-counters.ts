@@ -1,6 +1,6 @@
 import { OPERATION_NAMES, type OperationName } from './operation.ts';
 
-/** Requests by operation, counted when they arrive whatever becomes of them, and bytes of bodies in and out. */
+/** Requests by operation, counted when they arrive, whatever their outcome, and bytes of bodies in and out. */
 export type RequestCounters = Record<OperationName | 'bytesIn' | 'bytesOut', number>;
 
 export function newCounters(): RequestCounters {
@@ -8,7 +8,7 @@ export function newCounters(): RequestCounters {
   return { ...zero, bytesIn: 0, bytesOut: 0 };
 }
 
-/** In place, so that a test may keep hold of the counters. */
+/** Changes the counters in place, so that a test may keep a reference to them. */
 export function resetCounters(counters: RequestCounters): void {
   Object.assign(counters, newCounters());
 }

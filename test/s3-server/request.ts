@@ -5,7 +5,7 @@ import { S3Error } from './s3-error.ts';
 
 const MAX_KEY_BYTES = 1024;
 
-/** Where a request is headed, known from its first lines alone. */
+/** The target of a request, read from its first lines alone. */
 export interface RequestTarget {
   readonly op: OperationName;
   readonly method: string;
@@ -41,7 +41,10 @@ function decodePath(text: string): string {
   }
 }
 
-/** Reads the target of a path-style request: `/bucket/key?query`. The path is not normalised, for keys may hold `..`. */
+/**
+ * Reads the target of a path-style request: `/bucket/key?query`. The path is not normalised, because keys may contain
+ * `..`.
+ */
 export function readTarget(message: IncomingMessage): RequestTarget {
   const url = message.url ?? '/';
   const [path = '/', search = ''] = url.split(/\?(.*)/s);
@@ -63,7 +66,7 @@ export function readTarget(message: IncomingMessage): RequestTarget {
 
 /**
  * Reads a number of a query.
- * @throws {S3Error} InvalidArgument when it is no integer from `least` to `most`
+ * @throws {S3Error} InvalidArgument if it is not an integer from `least` to `most`
  */
 export function queryInteger(
   query: URLSearchParams,

@@ -56,7 +56,7 @@ export function isS3ErrorCode(code: string): code is S3ErrorCode {
   return Object.hasOwn(ERRORS, code);
 }
 
-/** An answer of refusal. `fields` become elements of the answer beside Code and Message. */
+/** The answer to a refused request. `fields` become elements of the answer beside Code and Message. */
 export class S3Error extends Error {
   readonly code: string;
   readonly status: number;

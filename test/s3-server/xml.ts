@@ -15,7 +15,7 @@ export const XML_PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
-// Carriage returns would be turned into line feeds by a reader, and other control characters end its patience;
+// Carriage returns would be turned into line feeds by a reader, and other control characters are errors;
 // S3 writes both as character references.
 function escapeText(text: string): string {
   // eslint-disable-next-line no-control-regex
@@ -52,7 +52,7 @@ function unescapeText(text: string): string {
 
 /**
  * Reads the XML that S3 clients send: elements and text; attributes, comments and prologs are skipped.
- * Returns `undefined` when the document is not well formed.
+ * Returns `undefined` if the document is not well formed.
  */
 export function readXml(text: string): XmlNode | undefined {
   const document: XmlNode = { name: '', text: '', children: [] };

@@ -10,7 +10,7 @@ import Database from 'better-sqlite3';
 import { Scene } from '../shipper/scene.ts';
 
 const LIMIT = 256 << 20;
-/** A restore holds more pages where the machine has the memory. */
+/** A restore holds more pages if the machine has the memory. */
 const RESTORE_LIMIT = 320 << 20;
 
 /** Highest resident memory a process has had, bytes. */

@@ -1,4 +1,4 @@
-/** What the `lz4` command and SQLite itself make of a bucket, without any of our code. */
+/** The `lz4` command and SQLite read a bucket without any of our code. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

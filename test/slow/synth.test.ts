@@ -30,7 +30,7 @@ test('cdk synth, with no account in sight', () => {
         PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
         HOME: out,
         AWS_EC2_METADATA_DISABLED: 'true',
-        // Whoever tries the network fails at once.
+        // Any use of the network fails at once.
         HTTPS_PROXY: 'http://127.0.0.1:1',
         HTTP_PROXY: 'http://127.0.0.1:1',
         CDK_DISABLE_CLI_TELEMETRY: 'true',

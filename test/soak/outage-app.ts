@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { Shipper } from '../../shipper/index.ts';
 
-/** `measure` answers and begins anew; `measure-on` answers and goes on. */
+/** `measure` answers and restarts the measurement; `measure-on` answers and continues it. */
 export type Asked = 'measure' | 'measure-on' | 'status' | 'sync' | 'stop';
 
 export interface AppReport {

@@ -1,6 +1,6 @@
 /**
- * Where generations come from: each names the reason why the one before it could not be gone on with, and the bucket
- * must bear it out. A new generation where continuity should have held is a finding.
+ * Checks the origins of generations: each names the reason why the one before could not be continued, and the bucket
+ * must confirm it. A new generation is a finding if continuity should have held.
  */
 import { isKind, SeawallError } from '../../replica/terms/errors.ts';
 import { parseSnapshotHeader, SNAPSHOT_HEADER_LENGTH, type SnapshotFacts } from '../../replica/format/snapshot.ts';

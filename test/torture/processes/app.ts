@@ -56,7 +56,7 @@ function tellHelper(): void {
   helper = shipper.pid;
   if (helper !== undefined) say({ helper });
 }
-// A helper that is started anew says nothing at first, and is to be killed then, too.
+// A new helper reports nothing at first, and must also be killed then.
 setInterval(tellHelper, 20).unref();
 shipper.on('event', (event) => {
   tellHelper();
