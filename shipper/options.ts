@@ -114,10 +114,10 @@ export function settle(options: ShipperOptions): Settings {
     if (!KNOWN.has(name)) throw new TypeError(`unknown option ${name}; known are ${[...KNOWN].join(', ')}`);
   }
   const merged = { ...DEFAULTS, ...withoutUndefined(options) };
-  const database = resolve(text(merged.database, 'database'));
+  const database = databasePath(text(merged.database, 'database'));
   const settings: Settings = {
     database,
-    replica: text(merged.replica, 'replica'),
+    replica: replicaPlace(text(merged.replica, 'replica')),
     restore: oneOf(merged.restore, 'restore', ['if-missing', 'never']),
     whenUnreachable: oneOf(merged.whenUnreachable, 'whenUnreachable', ['retry', 'reject']),
     enableWal: flag(merged.enableWal, 'enableWal'),
@@ -162,6 +162,21 @@ function withoutUndefined(options: ShipperOptions): ShipperOptions {
   return Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as unknown as ShipperOptions;
+}
+
+/** A path, or a `file:` URL as SQLite takes it. A database in memory has no file that could be shipped. */
+function databasePath(value: string): string {
+  const [name = '', query = ''] = value.startsWith('file:') ? value.slice('file:'.length).split(/[?#]/) : [value];
+  if (name === ':memory:' || name === '' || /(^|&)mode=memory(&|$)/.test(query)) {
+    throw new TypeError(`database must be a file, not a database in memory (${JSON.stringify(value)})`);
+  }
+  if (!value.startsWith('file:')) return resolve(value);
+  return resolve(decodeURIComponent(name.replace(/^\/\/(localhost)?(?=\/)/, '')));
+}
+
+/** A relative path is that of the folder in which the shipper was made, as the database's is. */
+function replicaPlace(value: string): string {
+  return /^[a-z][a-z0-9+.-]*:/i.test(value) ? value : resolve(value);
 }
 
 function text(value: unknown, option: string): string {
