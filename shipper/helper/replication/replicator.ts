@@ -4,16 +4,11 @@
  * Two loops share the work: the look (every few milliseconds, local, synchronous) and the shipping (one upload at a
  * time, in order). If continuity is lost, the difference is shipped, or a new generation begins, with a named reason.
  */
-import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { codec as codecNamed, type Codec } from '../../../replica/format/codec.ts';
 import { formatPosition } from '../../../replica/terms/position.ts';
 import { abandonable } from '../../../replica/store/stoppable.ts';
-import type { Store } from '../../../replica/store/store.ts';
-import type { Clock } from '../../clock.ts';
-import type { Settings } from '../../options.ts';
-import type { ShipperEvent, ShipperState, ShipperStatus, Synced } from '../../protocol.ts';
+import type { ShipperState, ShipperStatus, Synced } from '../../protocol.ts';
 import type { BeginCause } from '../../reasons.ts';
 import { beginShipping } from '../beginning/begin-shipping.ts';
 import type { CapturedSegment } from '../capture/capture.ts';
@@ -21,42 +16,27 @@ import { ContinuityLost, losesFiles } from '../continuity-lost.ts';
 import { Continuity } from './continuity.ts';
 import { FollowedDatabase } from './followed-database.ts';
 import { Follower } from '../capture/follower.ts';
-import { HeldClaim, type Owner } from '../upload/claim.ts';
+import { HeldClaim } from '../upload/claim.ts';
 import { Health } from './health.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { holdLimits } from '../snapshot/held-snapshot.ts';
 import type { LiveDatabase } from '../database/live-database.ts';
+import { lastWait } from './last-wait.ts';
 import { Pause } from './pause.ts';
 import { SegmentShipping, type LostReplica } from '../upload/segment-shipping.ts';
-import type { PollResult, PollSchedule } from '../sharing/poll-schedule.ts';
+import type { PollResult } from '../sharing/poll-schedule.ts';
+import type { ReplicatorContext } from './replicator-context.ts';
+import { replicatorStatus } from './replicator-status.ts';
 import { Shipped } from './shipped.ts';
 import { takeSnapshot } from '../snapshot/snapshot-on-request.ts';
 import { SnapshotRequests } from './snapshot-requests.ts';
 import { Staging } from '../capture/staging.ts';
 import { stopLimit } from './stop-limit.ts';
-import { SyncWaiters, type Place } from './sync-waiters.ts';
-import type { FairSemaphore } from '../sharing/fair-semaphore.ts';
+import { SyncAnswers } from './sync-answers.ts';
 import { Fenced, type UploadSettings } from '../upload/uploader.ts';
 
-export interface ReplicatorContext {
-  readonly settings: Settings;
-  readonly store: Store;
-  /** Turns for reading the database as a whole. */
-  readonly wholeReads: FairSemaphore;
-  readonly schedule: PollSchedule;
-  /** The replicator owns it and closes it. */
-  readonly live: LiveDatabase;
-  readonly owner: Owner;
-  /** The replica was this owner's before. It is never taken back from another shipper. */
-  readonly isRestart: boolean;
-  readonly clock: Clock;
-  readonly emit: (event: ShipperEvent) => void;
-}
-
-/** Milliseconds for which a stop waits for a database that was let go. */
-const LAST_WAIT = 3000;
-
 export class Replicator {
+  readonly status: () => ShipperStatus;
   readonly #context: ReplicatorContext;
   readonly #codec: Codec;
   readonly #staging: Staging;
@@ -66,10 +46,10 @@ export class Replicator {
   readonly #shipping: SegmentShipping;
   readonly #health: Health;
   readonly #heartbeat: Heartbeat;
-  readonly #waiters = new SyncWaiters();
   readonly #snapshots = new SnapshotRequests();
   readonly #pause = new Pause();
   readonly #database: FollowedDatabase;
+  readonly #answers: SyncAnswers;
   /** Its signal ends the work of the present era; `#abort` ends everything. */
   readonly #continuity = new Continuity();
   /** One that objects are known to be missing of. */
@@ -102,6 +82,16 @@ export class Replicator {
     this.#database = new FollowedDatabase(context.live, settings, clock, this.#health, (lost) => {
       this.#lose(lost);
     });
+    const parts = {
+      health: this.#health,
+      database: this.#database,
+      staging: this.#staging,
+      continuity: this.#continuity,
+      shipping: this.#shipping,
+      shipped: this.#shipped,
+    };
+    this.#answers = new SyncAnswers(parts);
+    this.status = () => replicatorStatus(context, parts);
   }
 
   /** Begins to replicate. Resolves once the replica is up to date, and rejects with the first failure. */
@@ -127,15 +117,9 @@ export class Replicator {
   /** The same, with the upload that is due anyway: none is begun for it. */
   durable(): Promise<Synced> {
     if (this.#health.over) return Promise.reject(this.#health.farewell());
-    const durable = this.#waiters.wait(this.#committed());
-    if (this.#mayAnswer) this.#pause.end();
+    const durable = this.#answers.wait();
+    if (this.#answers.due) this.#pause.end();
     return durable;
-  }
-
-  /** The end of everything committed by now; undefined while there is no generation to measure by. */
-  #committed(): Place | undefined {
-    const committed = this.#database.committed();
-    return committed && { era: this.#continuity.era, ...committed };
   }
 
   /** Makes a snapshot at the end of the present index. Resolves with its key. */
@@ -146,29 +130,6 @@ export class Replicator {
     return made;
   }
 
-  status(): ShipperStatus {
-    const { settings } = this.#context;
-    const { problem } = this.#health;
-    const { follower } = this.#database;
-    const blockedBy = follower?.blockedBy ?? this.#health.blockedBy;
-    const behind = follower === undefined || this.#staging.length > 0 || follower.hasNews();
-    const lag = this.#shipped.lag(behind, this.#context.clock.steady());
-    return {
-      state: this.#health.state,
-      database: settings.database,
-      replica: settings.replica,
-      ...this.#shipped.facts(),
-      behind,
-      ...(lag !== undefined && { lag }),
-      staged: this.#staging.bytes,
-      ...(this.#continuity.cause !== undefined && { lost: this.#continuity.cause }),
-      ...(blockedBy !== undefined && { blockedBy }),
-      ...(problem !== undefined && { problem, problemSince: this.#health.problemSince! }),
-      memory: process.memoryUsage.rss(),
-      pid: process.pid,
-    };
-  }
-
   /** Ships what is committed, then ends. Throws `unreachable` (STOP_TIMEOUT) after `timeout` milliseconds. */
   async stop(timeout: number): Promise<void> {
     if (this.#health.over) {
@@ -176,7 +137,7 @@ export class Replicator {
       return;
     }
     this.#database.ending();
-    await this.#lastWait(timeout);
+    await lastWait(timeout, this.#database, this.#staging, this.#context);
     if (this.#database.live === undefined) {
       const why = this.#health.problem?.message ?? '';
       await this.#end('stopped');
@@ -189,19 +150,6 @@ export class Replicator {
     } finally {
       await this.#end('stopped');
     }
-  }
-
-  /** Files that were let go may be free a moment after the app has closed them; what was captured before is shipped. */
-  async #lastWait(timeout: number): Promise<void> {
-    const { clock } = this.#context;
-    const from = clock.steady();
-    const waits = (): boolean => {
-      if (this.#database.live !== undefined) return false;
-      const passed = clock.steady() - from;
-      const mayReturn = passed < LAST_WAIT && existsSync(this.#context.settings.database);
-      return passed < timeout && (mayReturn || this.#staging.length > 0);
-    };
-    while (waits()) await sleep(20);
   }
 
   async #end(state: ShipperState): Promise<void> {
@@ -229,7 +177,7 @@ export class Replicator {
         await this.#takeSnapshots();
         if (this.#heartbeat.due && (await this.#stands())) await this.#beat();
         await this.#pauseUntil(passed + this.#context.settings.syncInterval);
-        if (this.#mayPause() && !this.#hasWork() && !this.#waiters.unplaced && !this.#mayAnswer)
+        if (this.#mayPause() && !this.#hasWork() && !this.#answers.unplaced && !this.#answers.due)
           await this.#pause.rest();
       }
     } catch (error) {
@@ -309,13 +257,13 @@ export class Replicator {
     }
     this.#heartbeat.hurry();
     this.#health.enter('streaming');
-    this.#placeWaiters();
+    this.#answers.placeAll();
   }
 
   /** Ships what is committed by now. Later commits wait for the next pass, or each commit would cost a PUT. */
   async #shipCommitted(signal = this.#abort.signal): Promise<void> {
     const asked = this.#context.clock.steady();
-    const goal = this.#placeWaiters();
+    const goal = this.#answers.placeAll();
     while (goal !== undefined) {
       await this.#shipStaged(signal);
       const { follower } = this.#database;
@@ -364,21 +312,9 @@ export class Replicator {
     return true;
   }
 
-  /** Whether someone waits for an answer alone: what was committed is in the bucket. */
-  get #mayAnswer(): boolean {
-    const { end } = this.#shipped;
-    return end !== undefined && this.#waiters.dueAt(end);
-  }
-
   /** Answers those whose commits are in the bucket, unless the replica is lost; false if it is. */
   async #answer(signal: AbortSignal): Promise<boolean> {
-    const { end } = this.#shipped;
-    const synced = this.#shipped.synced();
-    if (end === undefined || synced === undefined || !this.#waiters.dueAt(end)) return true;
-    const { asked } = this.#waiters;
-    if (this.#isLost(await this.#shipping.confirm(signal))) return false;
-    this.#waiters.reached(end, synced, asked);
-    return true;
+    return !this.#isLost(await this.#answers.give(signal));
   }
 
   /** Whether the replica is as it should be, as far as can be told now. */
@@ -396,14 +332,8 @@ export class Replicator {
   async #takeSnapshots(): Promise<void> {
     const { live, follower } = this.#database;
     if (!this.#snapshots.waiting || live === undefined || follower === undefined) return;
-    try {
-      await this.#snapshots.answer(() => this.#takeSnapshot(live, follower));
-    } catch (error) {
-      if (error instanceof ContinuityLost) this.#database.lostBy(error);
-      else if (error instanceof SeawallError && error.code === 'SNAPSHOT_MISMATCH') {
-        this.#database.lostBy(new ContinuityLost('checksum-mismatch', error.message));
-      } else if (error instanceof Fenced) throw error;
-    }
+    const lost = await this.#snapshots.answer(() => this.#takeSnapshot(live, follower));
+    if (lost !== undefined) this.#database.lostBy(lost);
   }
 
   async #takeSnapshot(live: LiveDatabase, follower: Follower): Promise<string> {
@@ -458,15 +388,8 @@ export class Replicator {
     // What was captured of files that were let go is history, and is still shipped. All else cannot be continued.
     if (!losesFiles(lost.reason)) this.#staging.clear();
     this.#context.emit({ type: 'lost', cause: lost.reason, message: lost.message });
-    this.#waiters.unplace();
+    this.#answers.unplace();
     this.#pause.end();
-  }
-
-  /** Whoever waits without a place gets that of everything committed now. */
-  #placeWaiters(): Place | undefined {
-    const committed = this.#committed();
-    this.#waiters.placeAll(committed);
-    return committed;
   }
 
   #fail(error: unknown): void {
@@ -483,7 +406,7 @@ export class Replicator {
   }
 
   #rejectAll(error: unknown): void {
-    this.#waiters.rejectAll(error);
+    this.#answers.rejectAll(error);
     this.#snapshots.rejectAll(error);
   }
 }

@@ -1,6 +1,7 @@
 /** Requests for a snapshot that are not answered yet. */
 import { SeawallError } from '../../../replica/terms/errors.ts';
 import { ContinuityLost } from '../continuity-lost.ts';
+import { Fenced } from '../upload/uploader.ts';
 
 export class SnapshotRequests {
   #asked: { readonly resolve: (key: string) => void; readonly reject: (error: unknown) => void }[] = [];
@@ -16,16 +17,23 @@ export class SnapshotRequests {
     });
   }
 
-  /** Makes one snapshot for all requests so far. If `make` throws, they reject with that, and it is thrown on. */
-  async answer(make: () => Promise<string>): Promise<void> {
+  /**
+   * Makes one snapshot for all requests so far. If `make` throws, they reject with that. Returns the loss of continuity
+   * that this shows, if it does; throws Fenced.
+   */
+  async answer(make: () => Promise<string>): Promise<ContinuityLost | undefined> {
     const asked = this.#asked;
     this.#asked = [];
     try {
       const key = await make();
       for (const { resolve } of asked) resolve(key);
+      return undefined;
     } catch (error) {
       for (const { reject } of asked) reject(error instanceof ContinuityLost ? interrupted(error) : error);
-      throw error;
+      if (error instanceof Fenced) throw error;
+      if (error instanceof ContinuityLost) return error;
+      if (!(error instanceof SeawallError) || error.code !== 'SNAPSHOT_MISMATCH') return undefined;
+      return new ContinuityLost('checksum-mismatch', error.message);
     }
   }
 
