@@ -142,8 +142,8 @@ test('--exec: the app starts when the database is safe, gets the signals, and ev
 
 test('--exec: an app that ends by itself or by a signal ends the command with its code', async () => {
   using scene = new Scene();
-  const ended = await scene.ship('--exec', 'false').ended();
-  assert.equal(ended.code, 1);
+  const ended = await scene.ship('--exec', `${process.execPath} -e "process.exit(3)"`).ended();
+  assert.equal(ended.code, 3);
   const killed = await scene.ship('--exec', `${process.execPath} -e "process.kill(process.pid, 'SIGKILL')"`).ended();
   assert.equal(killed.code, 137);
 });
