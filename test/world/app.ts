@@ -10,6 +10,8 @@ export type Order =
   /** One transaction for each number. */
   | { readonly do: 'commit'; readonly from: number; readonly count: number; readonly pause?: number }
   | { readonly do: 'checkpoint'; readonly mode: string }
+  /** Checkpoints until everything is in the file, for a minute at most: a reader may let go of frames only after a while. */
+  | { readonly do: 'checkpoint-all' }
   | { readonly do: 'touch'; readonly command: string }
   | { readonly do: 'close' }
   | { readonly do: 'sql'; readonly sql: string };
@@ -35,6 +37,15 @@ function carryOut(order: Order): string {
     case 'checkpoint':
       db!.pragma(`wal_checkpoint(${order.mode})`);
       return 'done';
+    case 'checkpoint-all': {
+      const until = performance.now() + 60_000;
+      while (performance.now() < until) {
+        const [row] = db!.pragma('wal_checkpoint(PASSIVE)') as { busy: number; log: number; checkpointed: number }[];
+        if (row?.busy === 0 && row.log === row.checkpointed) return 'done';
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      }
+      return 'frames are left';
+    }
     case 'sql':
       db!.exec(order.sql);
       return 'done';

@@ -25,10 +25,9 @@ const PHASES: Readonly<Record<string, (run: Run) => Promise<void>>> = {
     await pause(400);
   },
   checkpointing: async ({ app, settle }) => {
-    // The pin moves to the newest frame first: a checkpoint comes no further than the pin.
+    // Comes to the end once the pin has moved to the newest frame: a checkpoint comes no further than the pin.
     await settle();
-    await pause(800);
-    await app.do({ do: 'checkpoint', mode: 'PASSIVE' });
+    await app.do({ do: 'checkpoint-all' });
     await pause(800);
   },
 };

@@ -61,7 +61,7 @@ test('a database that is a mount point of its own is refused: its WAL lies in an
   closeSync(openSync(scene.database, 'w'));
   const mounted = spawnSync('mount', ['--bind', `${other}/app.db`, scene.database], { encoding: 'utf8' });
   if (mounted.status !== 0) {
-    t.skip(`needs the right to mount: ${mounted.stderr.trim()}`);
+    t.skip(`needs the right to mount: ${mounted.error?.message ?? mounted.stderr.trim()}`);
     db.close();
     return;
   }

@@ -6,8 +6,15 @@ import type { LiveFiles, Stamp } from './live-files.ts';
 
 interface Sample {
   readonly stamp: Stamp;
-  /** Where checkpoints stood. */
-  readonly checkpoints: string;
+  readonly checkpoints: Checkpoints;
+}
+
+/** Where checkpoints stood. */
+interface Checkpoints {
+  readonly salt1: number;
+  readonly salt2: number;
+  readonly frames: number;
+  readonly backfilled: number;
 }
 
 export class FileStamp {
@@ -26,13 +33,14 @@ export class FileStamp {
     const before = this.#checkpoints();
     const stamp = this.#files.stamp();
     if (stamp.size === 0n || this.#isCutShort(stamp)) return true;
-    if (before === undefined || before !== this.#checkpoints()) {
+    const after = this.#checkpoints();
+    if (before === undefined || after === undefined || !isSame(before, after)) {
       this.#last = undefined;
       return false;
     }
     const last = this.#last;
     this.#last = { stamp, checkpoints: before };
-    return last?.checkpoints === before && !isExplained(last.stamp, stamp);
+    return last !== undefined && wroteNothing(last.checkpoints, before) && !isExplained(last.stamp, stamp);
   }
 
   /** A checkpoint of our own has just ended: the file is as it left it. */
@@ -55,11 +63,25 @@ export class FileStamp {
   }
 
   /** Undefined while a checkpoint writes, or was killed while it wrote. */
-  #checkpoints(): string | undefined {
+  #checkpoints(): Checkpoints | undefined {
     const wal = this.#files.shmHeader();
     if (wal === undefined || wal.attempted > wal.backfilled) return undefined;
-    return [wal.salt1, wal.salt2, wal.backfilled].join();
+    const { salt1, salt2, frames, backfilled } = wal;
+    return { salt1, salt2, frames, backfilled };
   }
+}
+
+function isSame(a: Checkpoints, b: Checkpoints): boolean {
+  return a.salt1 === b.salt1 && a.salt2 === b.salt2 && a.backfilled === b.backfilled;
+}
+
+/**
+ * No checkpoint wrote into the file between the two. A WAL that was in the file as a whole is restarted by the next
+ * commit, which counts up the first salt and writes nothing there.
+ */
+function wroteNothing(from: Checkpoints, to: Checkpoints): boolean {
+  if (isSame(from, to)) return true;
+  return from.frames === from.backfilled && to.salt1 === (from.salt1 + 1) >>> 0 && to.backfilled === 0;
 }
 
 /** Only the time of the last change differs, and so do permissions, owner or the number of links: no byte was written. */
